@@ -1,0 +1,17 @@
+package auth
+
+// Secret is a value that never shows itself: every way of printing it gives ***.
+type Secret struct{ value string }
+
+// NewSecret hides value.
+func NewSecret(value string) Secret { return Secret{value} }
+
+// Reveal is the value, for the one call that needs it.
+func (s Secret) Reveal() string { return s.value }
+
+// IsSet says whether there is one.
+func (s Secret) IsSet() bool { return s.value != "" }
+
+func (s Secret) String() string               { return "***" }
+func (s Secret) GoString() string             { return "***" }
+func (s Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }

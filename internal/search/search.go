@@ -1,0 +1,47 @@
+// Package search keeps the index: a view of the record that finds entries fast.
+//
+// What it promises:
+//   - Add is idempotent by id: an entry is found once however often it was added.
+//   - What Add reported as Indexed is found by a later Search within the backend's refresh interval
+//     (at once in the embedded one), and survives a crash.
+//   - Both backends find the same entries for the same query: terms are cut by query.Tokens alone.
+//   - A search never finds an entry of another tenant than the one that was asked for.
+//
+// It may lag, it may be rebuilt from the record, and it is never the only copy.
+//
+// What it leaves to its caller: entries come from the record (a duplicate is added as the record holds
+// it, with the record's received_at and timestamp). All methods may be called concurrently.
+package search
+
+import (
+	"context"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
+)
+
+// Verdict is what became of one record of an Add.
+type Verdict uint8
+
+const (
+	Indexed Verdict = iota + 1 // it is found now, or was before
+	Retry                      // not now: add it again later
+	Refused                    // this index can never take it: for quarantine; the record has it
+)
+
+// Index is the index and the life of the connection.
+type Index interface {
+	// Add makes records searchable. The verdicts are in the records' order; an error means that nothing
+	// is known of any of them: add all again. Kind Full: no space.
+	Add(ctx context.Context, records []logentry.Record) ([]Verdict, error)
+	// Search returns the page of entries that q asks for, as ids and places; the entries themselves come
+	// from the record. Kind Timeout where the query took longer than ctx allows.
+	Search(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
+	// Empty says whether nothing was ever indexed, in which case the record must be read into it.
+	Empty(ctx context.Context) (bool, error)
+	// Ping says whether the index answers.
+	Ping(ctx context.Context) error
+	// Close releases what the backend holds; calls still running end first.
+	Close() error
+}

@@ -1,0 +1,115 @@
+// Package store keeps the record: what is Put is durable and idempotent by id, and everything else
+// can be rebuilt from it.
+//
+// What it promises:
+//   - Put returns only after every record with the verdict Stored or Duplicate would survive a crash.
+//   - An id is stored once, whatever was put how often; the first version stays, later ones are Duplicates.
+//   - JSON is kept byte for byte, with its SHA-256 computed on Put; a read verifies nothing twice but
+//     returns the same bytes.
+//   - A read never returns a record of another tenant than the one that was asked for.
+//
+// What it leaves to its caller: valid records (the validator's business), and not to change a slice
+// while a call is running. Returned slices belong to the caller. All methods may be called concurrently.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/tenant"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
+)
+
+// Verdict is what became of one record of a Put.
+type Verdict uint8
+
+const (
+	Stored    Verdict = iota + 1 // new, durable
+	Duplicate                    // its id was there already: the record as held was read back
+	Rejected                     // this store can never take it (too large, say): for quarantine
+	Retry                        // not now: the same record may be put again
+)
+
+// Position is a place in commit order: the order in which records became durable. It is opaque, and
+// positions of one store compare with each other only. The empty position is before everything.
+type Position string
+
+// Quarantined is an envelope, or an entry of one, that could not be processed, kept with the reason.
+type Quarantined struct {
+	ID       string    // made by the store; empty on Quarantine
+	TenantID string    // internal id; empty where it could not be read
+	Reason   string    // a stable code: envelope_corrupt, envelope_unknown_format, record_rejected, index_refused, crash_loop, tenant_unknown …
+	Detail   string    // for people
+	Body     []byte    // the bytes as received
+	Receives int       // how often the queue had handed it out
+	SentAt   time.Time // when the queue took it
+	At       time.Time // when it was put here
+}
+
+// BacklogStats is how much is recorded but not yet indexed.
+type BacklogStats struct {
+	Entries int64
+	Oldest  time.Duration // age of the oldest; 0 when there is none
+}
+
+// Records is the record of entries.
+type Records interface {
+	// Put makes records durable, whichever tenants they belong to (Entry.TenantID). The verdicts are in
+	// the records' order. A Duplicate is replaced in the slice by the record as the store holds it, so
+	// that the index follows the record. An error means that nothing is known of any of them: put all again.
+	// Kind Full: no space.
+	Put(ctx context.Context, records []logentry.Record) ([]Verdict, error)
+	// Get returns one record; kind NotFound where there is none or it is another tenant's.
+	Get(ctx context.Context, t auth.Tenant, id logentry.ID) (logentry.Record, error)
+	// GetMany returns the records of ids in their order; those that are absent are left out.
+	GetMany(ctx context.Context, t auth.Tenant, ids []logentry.ID) ([]logentry.Record, error)
+	// Find answers a query from the record. A backend without text search refuses text terms with
+	// kind Unavailable, code search_unavailable.
+	Find(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
+	// Scan returns up to max records of all tenants in commit order, from after on, and where to go on.
+	// Fewer than max records means that the end was reached. For rebuilding, never for answering callers.
+	Scan(ctx context.Context, after Position, max int) ([]logentry.Record, Position, error)
+}
+
+// Backlog is what is recorded but not yet indexed. It is kept as ids; the entries come from the record.
+type Backlog interface {
+	// AddBacklog makes ids durable before it returns; an id that is there already stays once.
+	AddBacklog(ctx context.Context, ids []logentry.ID) error
+	// ReadBacklog returns up to max records of the backlog, oldest first. Ids whose record is gone are
+	// dropped from the backlog on the way. Reading removes nothing; two readers may get the same ones.
+	ReadBacklog(ctx context.Context, max int) ([]logentry.Record, error)
+	// DropBacklog removes ids once the index has them.
+	DropBacklog(ctx context.Context, ids []logentry.ID) error
+	BacklogStats(ctx context.Context) (BacklogStats, error)
+}
+
+// Quarantine keeps what could not be processed.
+type Quarantine interface {
+	// Quarantine makes items durable before it returns.
+	Quarantine(ctx context.Context, items []Quarantined) error
+	// ListQuarantine returns up to max items, newest first.
+	ListQuarantine(ctx context.Context, max int) ([]Quarantined, error)
+	CountQuarantine(ctx context.Context) (int64, error)
+}
+
+// Tenants are the tenants that exist.
+type Tenants interface {
+	// CreateTenant stores a new tenant; kind Conflict, code tenant_exists, where the slug is taken.
+	CreateTenant(ctx context.Context, t tenant.Info) error
+	// ListTenants returns all tenants by slug.
+	ListTenants(ctx context.Context) ([]tenant.Info, error)
+}
+
+// Store is all of it and the life of the connection.
+type Store interface {
+	Records
+	Backlog
+	Quarantine
+	Tenants
+	// Ping says whether the store answers.
+	Ping(ctx context.Context) error
+	// Close releases what the backend holds; calls still running end first.
+	Close() error
+}
