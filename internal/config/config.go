@@ -1,0 +1,263 @@
+// Package config reads the settings: a YAML file, the environment over it, and NAME_FILE for secrets.
+// viper lives here and nowhere else, and only app imports this package.
+//
+// Reading is strict: a misspelt key, a value of the wrong type or out of its bounds is an error, and
+// all of them are reported at once. Every setting has one name: `jwt_secret` in the file is JWT_SECRET
+// in the environment. The environment wins; an empty variable is the same as none.
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/spf13/viper"
+)
+
+// Settings are the effective settings. Tags: key, default, min and max (of numbers and durations,
+// inclusive), oneof, and help: the one comment of the key in configs/.
+type Settings struct {
+	LogLevel  string `key:"log_level" default:"info" oneof:"debug info warn error" help:"least level that is logged: debug, info, warn, error"`
+	LogFormat string `key:"log_format" default:"auto" oneof:"auto json console" help:"json, console, or auto: console on a terminal, json elsewhere"`
+
+	Host        string `key:"host" default:"127.0.0.1" help:"address that the API listens on; 0.0.0.0 for every interface"`
+	Port        int    `key:"port" default:"8080" min:"0" max:"65535" help:"port of the API; 0 takes a free one"`
+	MetricsHost string `key:"metrics_host" default:"127.0.0.1" help:"address of the second listener: metrics, health, pprof"`
+	MetricsPort int    `key:"metrics_port" default:"9090" min:"0" max:"65535" help:"port of the second listener; 0 takes a free one"`
+	DataDir     string `key:"data_dir" default:"./data" help:"directory of the embedded files; one process owns it"`
+
+	JWTSecret   auth.Secret   `key:"jwt_secret" help:"HS256 secret, at least 32 bytes; unset: 'ocelot up' makes its own in data_dir"`
+	JWTIssuer   string        `key:"jwt_issuer" default:"" help:"iss that a token must have; unset: any"`
+	JWTAudience string        `key:"jwt_audience" default:"" help:"aud that a token must hold; unset: any"`
+	JWTMaxTTL   time.Duration `key:"jwt_max_ttl" default:"8760h" min:"1m" max:"87600h" help:"longest time to live of an accepted token"`
+
+	EventSchemaVersion int           `key:"event_schema_version" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`
+	MaxFutureSkew      time.Duration `key:"max_future_skew" default:"24h" min:"0s" max:"8760h" help:"how far ahead of receipt a timestamp may be"`
+
+	IngestInFlight int           `key:"ingest_in_flight" default:"4" min:"1" max:"64" help:"sends to the queue at the same time"`
+	IngestLinger   time.Duration `key:"ingest_linger" default:"5ms" min:"0s" max:"1s" help:"how long a part-full envelope waits for company; bounds the cost at low rates"`
+	IngestBuffer   int           `key:"ingest_buffer_bytes" default:"67108864" min:"1048576" max:"4294967296" help:"bytes of entries waiting to be sent; beyond it 429"`
+
+	WorkerPollers       int           `key:"worker_pollers" default:"2" min:"1" max:"64" help:"receives from the queue at the same time"`
+	WorkerBudget        int           `key:"worker_budget_bytes" default:"50331648" min:"8388608" max:"4294967296" help:"decoded bytes that the worker holds at the most"`
+	WorkerPollWait      time.Duration `key:"worker_poll_wait" default:"20s" min:"0s" max:"20s" help:"how long one receive waits for messages"`
+	WorkerVisibility    time.Duration `key:"worker_visibility" default:"90s" min:"10s" max:"12h" help:"how long a received message stays hidden; extended while it is worked on"`
+	WorkerIndexPatience time.Duration `key:"worker_index_patience" default:"10s" min:"0s" max:"10m" help:"how long recorded entries wait for a slow index before they go to the backlog"`
+	ShutdownGrace       time.Duration `key:"shutdown_grace" default:"20s" min:"1s" max:"10m" help:"how long a stop may take to finish what is held"`
+}
+
+// Problem is one thing that is wrong with the settings.
+type Problem struct{ Where, Message string }
+
+// Problems are all things that are wrong with the settings.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	lines := make([]string, 0, len(p))
+	for _, x := range p {
+		lines = append(lines, x.Where+": "+x.Message)
+	}
+	return "bad settings:\n  " + strings.Join(lines, "\n  ")
+}
+
+// Load reads the file at path (none when empty) and the environment (os.Environ's form).
+func Load(path string, environ []string) (Settings, error) {
+	var (
+		s        Settings
+		problems Problems
+		env      = map[string]string{}
+	)
+	for _, kv := range environ {
+		if k, v, ok := strings.Cut(kv, "="); ok && v != "" {
+			env[k] = v
+		}
+	}
+	file := viper.NewWithOptions(viper.KeyDelimiter("\x00"))
+	if path != "" {
+		file.SetConfigFile(path)
+		file.SetConfigType("yaml")
+		if err := file.ReadInConfig(); err != nil {
+			return s, Problems{{path, "can't be read: " + oneLine(err)}}
+		}
+	}
+	fields := describe(&s)
+	for _, key := range file.AllKeys() {
+		if !slices.ContainsFunc(fields, func(f field) bool { return f.key == key }) {
+			problems = append(problems, Problem{path, fmt.Sprintf("no setting named %q%s", key, suggest(key, fields))})
+		}
+	}
+	for _, f := range fields {
+		text, where, err := f.find(file, path, env)
+		if err == nil {
+			err = f.set(text)
+		}
+		if err != nil {
+			problems = append(problems, Problem{where, err.Error()})
+		}
+	}
+	if s.JWTSecret.IsSet() && len(s.JWTSecret.Reveal()) < 32 {
+		problems = append(problems, Problem{"jwt_secret", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
+	}
+	if len(problems) > 0 {
+		return s, problems
+	}
+	return s, nil
+}
+
+// Effective lists every setting with its value, secrets as ***, in YAML.
+func (s Settings) Effective() string {
+	var b strings.Builder
+	for _, f := range describe(&s) {
+		v := fmt.Sprint(f.value.Interface())
+		switch x := f.value.Interface().(type) {
+		case auth.Secret:
+			v = `"***"`
+			if !x.IsSet() {
+				v = `"" # not set`
+			}
+		case string:
+			v = strconv.Quote(x)
+		}
+		fmt.Fprintf(&b, "%s: %s\n", f.key, v)
+	}
+	return b.String()
+}
+
+// Example is a whole configuration file: every key, its default and one comment.
+func Example() string {
+	var s Settings
+	var b strings.Builder
+	for _, f := range describe(&s) {
+		def := f.tag.Get("default")
+		if f.value.Kind() == reflect.String || def == "" {
+			def = strconv.Quote(def)
+		}
+		fmt.Fprintf(&b, "# %s\n# %s: %s\n\n", f.tag.Get("help"), f.key, def)
+	}
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
+
+type field struct {
+	key   string
+	tag   reflect.StructTag
+	value reflect.Value
+}
+
+func describe(s *Settings) []field {
+	v := reflect.ValueOf(s).Elem()
+	fields := make([]field, v.NumField())
+	for i := range fields {
+		t := v.Type().Field(i)
+		fields[i] = field{t.Tag.Get("key"), t.Tag, v.Field(i)}
+	}
+	return fields
+}
+
+// find returns the text of a setting and where it came from: environment, NAME_FILE, file, default.
+func (f field) find(file *viper.Viper, path string, env map[string]string) (text, where string, err error) {
+	name := strings.ToUpper(f.key)
+	_, secret := f.value.Interface().(auth.Secret)
+	text, direct := env[name]
+	if secret {
+		if from, ok := env[name+"_FILE"]; ok {
+			if direct {
+				return "", name, fmt.Errorf("both %s and %s_FILE are set; keep one", name, name)
+			}
+			b, err := os.ReadFile(from)
+			if err != nil {
+				return "", name + "_FILE", fmt.Errorf("can't be read: %s", oneLine(err))
+			}
+			return strings.TrimRight(string(b), "\r\n"), name + "_FILE", nil
+		}
+	}
+	switch {
+	case direct:
+		return text, name, nil
+	case file.IsSet(f.key):
+		v := file.Get(f.key)
+		switch v.(type) {
+		case nil:
+			return f.tag.Get("default"), f.key, nil
+		case string, int, int64, float64, bool, uint64:
+			return fmt.Sprint(v), path + ": " + f.key, nil
+		}
+		return "", path + ": " + f.key, fmt.Errorf("must be a single value")
+	}
+	return f.tag.Get("default"), f.key, nil
+}
+
+func (f field) set(text string) error {
+	switch f.value.Interface().(type) {
+	case auth.Secret:
+		f.value.Set(reflect.ValueOf(auth.NewSecret(text)))
+	case time.Duration:
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%q is no duration; write 500ms, 30s, 24h", text)
+		}
+		lo, _ := time.ParseDuration(f.tag.Get("min"))
+		hi, _ := time.ParseDuration(f.tag.Get("max"))
+		if d < lo || d > hi {
+			return fmt.Errorf("%s is not between %s and %s", d, lo, hi)
+		}
+		f.value.SetInt(int64(d))
+	case int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("%q is no whole number", text)
+		}
+		lo, _ := strconv.Atoi(f.tag.Get("min"))
+		hi, _ := strconv.Atoi(f.tag.Get("max"))
+		if n < lo || n > hi {
+			return fmt.Errorf("%d is not between %d and %d", n, lo, hi)
+		}
+		f.value.SetInt(int64(n))
+	case string:
+		if of := strings.Fields(f.tag.Get("oneof")); len(of) > 0 && !slices.Contains(of, text) {
+			return fmt.Errorf("%q is not one of %s", text, strings.Join(of, ", "))
+		}
+		f.value.SetString(text)
+	}
+	return nil
+}
+
+func suggest(key string, fields []field) string {
+	best, at := "", 4
+	for _, f := range fields {
+		if d := distance(key, f.key); d < at {
+			best, at = f.key, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
