@@ -95,6 +95,8 @@ type Text struct {
 type Range struct {
 	Field    Field
 	From, To time.Time
+
+	asked string // the ends as they were asked for where one goes by the clock, as in now-15m
 }
 
 func (And) node()   {}

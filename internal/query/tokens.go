@@ -27,37 +27,30 @@ func Tokens(s string) []string { return AppendTokens(nil, s) }
 // AppendTokens appends the tokens of s to dst. They share s's memory, or that of one copy of it.
 func AppendTokens(dst []string, s string) []string {
 	s = strings.ToLower(s)
+	start := -1 // of the token that i is in
 	for i := 0; i < len(s); {
-		size := tokenRune(s, i)
-		if size <= 0 {
-			i -= size
-			continue
+		in, size := true, 1
+		if c := s[i]; c < utf8.RuneSelf {
+			in = inToken[c]
+		} else {
+			var r rune
+			r, size = utf8.DecodeRuneInString(s[i:])
+			in = unicode.IsLetter(r) || unicode.IsNumber(r)
 		}
-		start := i
-		for size > 0 {
-			if i += size; i == len(s) {
-				break
+		if in != (start >= 0) {
+			if in {
+				start = i
+			} else {
+				dst = append(dst, cutToken(s[start:i]))
+				start = -1
 			}
-			size = tokenRune(s, i)
 		}
-		dst = append(dst, cutToken(s[start:i]))
+		i += size
+	}
+	if start >= 0 {
+		dst = append(dst, cutToken(s[start:]))
 	}
 	return dst
-}
-
-// tokenRune returns how many bytes the character at s[i] has, negative where it is no part of a token.
-func tokenRune(s string, i int) int {
-	if c := s[i]; c < utf8.RuneSelf {
-		if inToken[c] {
-			return 1
-		}
-		return -1
-	}
-	r, size := utf8.DecodeRuneInString(s[i:])
-	if unicode.IsLetter(r) || unicode.IsNumber(r) {
-		return size
-	}
-	return -size
 }
 
 func cutToken(t string) string {

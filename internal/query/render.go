@@ -1,0 +1,155 @@
+package query
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// String writes a tree as a query: what Parse made is read back as the same tree. A nil node is *.
+func String(n Node) string {
+	var w writer
+	w.node(n, orLevel)
+	return w.String()
+}
+
+// Fingerprint is a short text that is the same for questions that have the same result: it goes over
+// Where, in whatever order it names its parts, and Sort; not over the piece of the result that is asked
+// for. A time that goes by the clock counts as it was asked, so that now-15m is the same question later.
+func (q Query) Fingerprint() string {
+	w := writer{canonical: true}
+	w.node(q.Where, orLevel)
+	sum := sha256.Sum256(append([]byte{byte(q.Sort)}, w.String()...))
+	return hex.EncodeToString(sum[:16])
+}
+
+// The places where a node may stand without parentheses.
+const (
+	orLevel  = iota // anything
+	andLevel        // not Or
+	notLevel        // not And
+	oneLevel        // not Not
+)
+
+type writer struct {
+	strings.Builder
+	canonical bool // sort what And and Or join
+}
+
+func (w *writer) node(n Node, level int) {
+	switch n := n.(type) {
+	case nil, All:
+		w.WriteByte('*')
+	case And:
+		w.join(n, " AND ", "*", level, notLevel)
+	case Or:
+		w.join(n, " OR ", "NOT *", level, andLevel)
+	case Not:
+		w.group(level >= oneLevel, func() {
+			w.WriteString("NOT ")
+			w.node(n.Node, oneLevel)
+		})
+	case Term:
+		w.field(n.Field)
+		if n.Prefix {
+			w.escaped(n.Value)
+			w.WriteByte('*')
+			return
+		}
+		w.quoted(n.Value)
+	case Text:
+		w.field(n.Field)
+		if n.Prefix {
+			w.WriteString(strings.Join(n.Tokens, "_"))
+			w.WriteByte('*')
+			return
+		}
+		w.quoted(strings.Join(n.Tokens, " "))
+	case Range:
+		w.field(n.Field)
+		w.times(n)
+	}
+}
+
+// join writes nodes with an operator between them; above most they need parentheses.
+func (w *writer) join(nodes []Node, operator, none string, level, inside int) {
+	switch len(nodes) {
+	case 0:
+		w.group(level >= oneLevel && none != "*", func() { w.WriteString(none) })
+		return
+	case 1:
+		w.node(nodes[0], level)
+		return
+	}
+	w.group(level >= inside, func() {
+		parts := make([]string, len(nodes))
+		for i, n := range nodes {
+			part := writer{canonical: w.canonical}
+			part.node(n, inside)
+			parts[i] = part.String()
+		}
+		if w.canonical {
+			slices.Sort(parts)
+		}
+		w.WriteString(strings.Join(parts, operator))
+	})
+}
+
+func (w *writer) group(parens bool, write func()) {
+	if parens {
+		w.WriteByte('(')
+		defer w.WriteByte(')')
+	}
+	write()
+}
+
+func (w *writer) field(f Field) {
+	if f != FieldNone {
+		w.WriteString(f.String())
+		w.WriteByte(':')
+	}
+}
+
+func (w *writer) quoted(v string) {
+	w.WriteByte('"')
+	for i := range len(v) {
+		if v[i] == '"' || v[i] == '\\' {
+			w.WriteByte('\\')
+		}
+		w.WriteByte(v[i])
+	}
+	w.WriteByte('"')
+}
+
+func (w *writer) escaped(v string) {
+	for _, r := range v {
+		if !unicode.IsLetter(r) && !unicode.IsNumber(r) {
+			w.WriteByte('\\')
+		}
+		w.WriteRune(r)
+	}
+}
+
+// times writes a range: a day or an instant as such, anything else between brackets.
+func (w *writer) times(r Range) {
+	switch day := r.From.AddDate(0, 0, 1); {
+	case w.canonical && r.asked != "":
+		w.WriteString(r.asked)
+	case !r.From.IsZero() && r.To.Equal(day) && r.From.Equal(r.From.Truncate(24*time.Hour)):
+		w.WriteString(r.From.UTC().Format(time.DateOnly))
+	case !r.From.IsZero() && r.To.Equal(r.From.Add(1)):
+		w.WriteString(r.From.UTC().Format(time.RFC3339Nano))
+	default:
+		w.WriteString("[" + rangeEnd(r.From) + " TO " + rangeEnd(r.To) + "}")
+	}
+}
+
+func rangeEnd(t time.Time) string {
+	if t.IsZero() {
+		return "*"
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
