@@ -14,10 +14,11 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
+
+	_ "modernc.org/sqlite" // the driver
 
 	"github.com/ocelot-log/ocelot/internal/fault"
-	driver "modernc.org/sqlite"
-	lib "modernc.org/sqlite/lib"
 )
 
 // Options of a file.
@@ -35,6 +36,11 @@ type DB struct {
 	writer chan *Conn // holds the one writer while nobody uses it
 	wpool  *sql.DB
 	rpool  *sql.DB
+	broken error // an fsync that failed; written by the writer's holder only
+
+	closed    chan struct{}
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // Conn is the writer's connection, lent to one Write at a time.
@@ -43,27 +49,36 @@ type Conn struct {
 	stmts map[string]*sql.Stmt
 }
 
-// Open opens or makes the file at path and its schema.
+// Open opens or makes the file at path and its schema. It refuses a file whose commits would not be durable.
 func Open(path string, o Options) (*DB, error) {
-	memory := path == ":memory:"
-	d := &DB{path: path, writer: make(chan *Conn, 1)}
-	var err error
-	if d.wpool, err = sql.Open("sqlite", dsn(path, or(o.WriterCacheKiB, 16_384), o.MaxPages)); err != nil {
-		return nil, Fault(err, "open "+path)
+	d, err := open(path, dsn(path, or(o.WriterCacheKiB, 16_384), o.MaxPages), o)
+	return d, Fault(err, "open "+path)
+}
+
+func open(path, writerDSN string, o Options) (d *DB, err error) {
+	d = &DB{path: path, writer: make(chan *Conn, 1), closed: make(chan struct{})}
+	pool, err := sql.Open("sqlite", writerDSN)
+	if err != nil {
+		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = pool.Close()
+		}
+	}()
+	d.wpool = pool
 	d.wpool.SetMaxOpenConns(1)
 	d.wpool.SetMaxIdleConns(1)
 	ctx := context.Background()
 	conn, err := d.wpool.Conn(ctx)
 	if err != nil {
-		_ = d.wpool.Close()
-		return nil, Fault(err, "open "+path)
+		return nil, err
 	}
+	memory := path == ":memory:"
 	w := &Conn{conn: conn, stmts: map[string]*sql.Stmt{}}
 	if err := w.prepare(ctx, memory, o.Schema); err != nil {
 		_ = conn.Close()
-		_ = d.wpool.Close()
-		return nil, Fault(err, "open "+path)
+		return nil, err
 	}
 	if memory { // a second connection would be another, empty database
 		_ = conn.Close() // back to the pool, which keeps it
@@ -71,7 +86,8 @@ func Open(path string, o Options) (*DB, error) {
 		w.conn = nil
 	} else {
 		if d.rpool, err = sql.Open("sqlite", dsn(path, or(o.ReaderCacheKiB, 4_096), 0)+"&_pragma=query_only(1)"); err != nil {
-			return nil, Fault(err, "open "+path)
+			_ = conn.Close()
+			return nil, err
 		}
 		n := or(o.Readers, 4)
 		d.rpool.SetMaxOpenConns(n)
@@ -92,7 +108,8 @@ func (c *Conn) prepare(ctx context.Context, memory bool, schema []string) error 
 		return err
 	}
 	if !memory && (mode != "wal" || synchronous != 2) {
-		return fmt.Errorf("journal_mode is %s and synchronous %d; durable commits need wal and 2 (FULL)", mode, synchronous)
+		return fault.New(fault.Internal, "storage_not_durable",
+			fmt.Sprintf("journal_mode is %s and synchronous %d; durable commits need wal and 2 (FULL)", mode, synchronous))
 	}
 	for _, s := range schema {
 		if _, err := c.conn.ExecContext(ctx, s); err != nil {
@@ -119,16 +136,19 @@ func dsn(path string, cacheKiB, maxPages int) string {
 }
 
 // Write runs fn in one transaction and returns when it is durable. Writes of a file run one after the
-// other; ctx bounds only the wait for the turn: what has begun is finished. An error rolls back.
+// other; ctx bounds only the wait for the turn: what has begun is finished. An error or a panic of fn
+// rolls back. Kind Full: no space, nothing was written; reads, and often deletes, still work.
+// After a failed fsync the file refuses all writes until it is opened anew: what such a failure
+// left on the disk can't be known from here.
 func (d *DB) Write(ctx context.Context, fn func(c *Conn) error) error {
-	var w *Conn
-	select {
-	case w = <-d.writer:
-	case <-ctx.Done():
-		return fault.As(fault.Unavailable, "storage_busy", ctx.Err())
+	w, err := d.turn(ctx)
+	if err != nil {
+		return err
 	}
 	defer func() { d.writer <- w }()
-	ctx = context.WithoutCancel(ctx)
+	if d.broken != nil {
+		return d.broken
+	}
 	if d.rpool == d.wpool { // in memory: the one connection is shared with the readers
 		conn, err := d.wpool.Conn(ctx)
 		if err != nil {
@@ -140,14 +160,39 @@ func (d *DB) Write(ctx context.Context, fn func(c *Conn) error) error {
 	if _, err := w.Exec("BEGIN IMMEDIATE"); err != nil {
 		return Fault(err, "write "+d.path)
 	}
-	err := fn(w)
-	if err == nil {
-		if _, err = w.Exec("COMMIT"); err == nil {
-			return nil
+	committed := false
+	defer func() {
+		if !committed { // SQLite may have rolled back by itself
+			_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK")
 		}
+	}()
+	if err = fn(w); err == nil {
+		_, err = w.Exec("COMMIT")
+		committed = err == nil
 	}
-	_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // SQLite may have rolled back by itself
-	return Fault(err, "write "+d.path)
+	if err = Fault(err, "write "+d.path); err != nil && failedSync(err) {
+		d.broken = &fault.Error{Kind: fault.Unavailable, Code: "storage_broken", Err: err,
+			Detail: "the disk failed to keep a write; restart the service once the disk is well"}
+	}
+	return err
+}
+
+// turn takes the writer. Whoever gets it puts it back.
+func (d *DB) turn(ctx context.Context) (*Conn, error) {
+	closed := fault.New(fault.Unavailable, "storage_closed", "the storage is closed")
+	select {
+	case <-d.closed:
+		return nil, closed
+	default:
+	}
+	select {
+	case w := <-d.writer:
+		return w, nil
+	case <-ctx.Done():
+		return nil, fault.As(fault.Unavailable, "storage_busy", ctx.Err())
+	case <-d.closed:
+		return nil, closed
+	}
 }
 
 // Stmt returns query prepared on the writer's connection; it is kept, so pass constant texts.
@@ -197,47 +242,24 @@ func (d *DB) Ping(ctx context.Context) error {
 	return Fault(d.rpool.QueryRowContext(ctx, "SELECT 1").Scan(&one), "ping "+d.path)
 }
 
-// Close waits for a running Write, folds the log into the file and closes both pools.
+// Close waits for a running Write, refuses those that still wait for their turn, folds the log into the
+// file and closes both pools; reads that are running end first. Closing again returns the same.
 func (d *DB) Close() error {
-	w := <-d.writer
-	w.forget()
-	var errs []error
-	if d.rpool != d.wpool {
-		errs = append(errs, d.rpool.Close())
-		_, err := w.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
-		errs = append(errs, err, w.conn.Close())
-	}
-	errs = append(errs, d.wpool.Close())
-	return Fault(errors.Join(errs...), "close "+d.path)
-}
-
-// Fault says what an error of SQLite means to whoever must act. nil stays nil, a fault stays what it is.
-func Fault(err error, doing string) error {
-	if err == nil {
-		return nil
-	}
-	if f, ok := errors.AsType[*fault.Error](err); ok {
-		return fault.Wrap(f, doing)
-	}
-	e := &fault.Error{Kind: fault.Internal, Code: "storage_failed", Err: fmt.Errorf("%s: %w", doing, err)}
-	if s, ok := errors.AsType[*driver.Error](err); ok {
-		switch code := s.Code(); {
-		case code&0xff == lib.SQLITE_FULL || code == lib.SQLITE_IOERR_WRITE || code == lib.SQLITE_IOERR_SHMSIZE:
-			e.Kind, e.Code, e.Detail = fault.Full, "storage_full", "the data directory has no space left; nothing was stored. Free some space and send again."
-		case code&0xff == lib.SQLITE_BUSY || code&0xff == lib.SQLITE_LOCKED:
-			e.Kind, e.Code = fault.Unavailable, "storage_busy"
-		case code&0xff == lib.SQLITE_INTERRUPT:
-			e.Kind, e.Code = fault.Timeout, "search_timeout"
-		case code&0xff == lib.SQLITE_IOERR:
-			e.Kind, e.Code = fault.Unavailable, "storage_failed"
+	d.closeOnce.Do(func() {
+		close(d.closed)
+		w := <-d.writer
+		w.forget()
+		var errs []error
+		if d.rpool != d.wpool {
+			errs = append(errs, d.rpool.Close())
+			// Rows that somebody forgot keep a part of the log from being folded: the next Open does it.
+			_, err := w.conn.ExecContext(context.Background(), "PRAGMA busy_timeout(250); PRAGMA wal_checkpoint(TRUNCATE)")
+			errs = append(errs, err, w.conn.Close())
 		}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		e.Kind, e.Code = fault.Timeout, "search_timeout"
-	} else if errors.Is(err, context.Canceled) {
-		e.Kind, e.Code = fault.Unavailable, "canceled"
-	}
-	return e
+		errs = append(errs, d.wpool.Close())
+		d.closeErr = Fault(errors.Join(errs...), "close "+d.path)
+	})
+	return d.closeErr
 }
 
 // Placeholders returns n groups "(?,?)" of width marks each, for a statement of many rows.
