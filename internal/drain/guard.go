@@ -1,0 +1,75 @@
+package drain
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
+	"go.uber.org/zap"
+)
+
+const codePanic = "panic"
+
+// guard runs fn and makes an error of a panic, counted and logged here.
+func (w *Worker) guard(stage string, fn func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			what := fmt.Sprintf("%T", r) // its text may hold what was sent to us
+			if re, ok := r.(runtime.Error); ok {
+				what = re.Error()
+			}
+			w.metrics.Panics.Inc()
+			w.log.Error("a panic was caught; the batch counts as failed", zap.String("stage", stage),
+				zap.String("panic", what), zap.ByteString("stack", debug.Stack()))
+			err = fault.New(fault.Internal, codePanic, what)
+		}
+	}()
+	return fn()
+}
+
+// call is guard with a deadline and with its duration noted.
+func (w *Worker) call(work context.Context, stage string, fn func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(work, w.cfg.CallTimeout)
+	defer cancel()
+	start := time.Now()
+	err := w.guard(stage, func() error { return fn(ctx) })
+	if o, known := w.stages[stage]; known {
+		o.Observe(time.Since(start).Seconds())
+	}
+	return err
+}
+
+// outage tells a dependency that can't serve anybody from a call that failed for what was in it.
+func outage(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Unavailable, fault.Full, fault.Timeout, fault.Limited:
+		return true
+	}
+	return false
+}
+
+// panicked tells an error that guard made.
+func panicked(err error) bool { return fault.Of(err).Code == codePanic }
+
+// backoff is how long to wait before the next try after the tries so far: first, doubled each time up
+// to most, and somewhere in its upper half, so that workers don't come back all at once.
+func backoff(tries int, first, most time.Duration) time.Duration {
+	d := min(first<<min(tries, 20), most)
+	return d/2 + rand.N(d/2+1)
+}
+
+// pause waits for d, or until ctx ends: then it is false.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
