@@ -39,36 +39,29 @@ func (d *decoder) pointerTo(at int) string {
 		index         int
 	}
 	var levels []level
-	for i := d.start; i <= at; {
-		var top *level
-		if len(levels) > 0 {
-			top = &levels[len(levels)-1]
-		}
+	top := func() *level { return &levels[len(levels)-1] }
+	i := d.start
+	for i < at {
 		switch c := d.b[i]; c {
-		case '"':
-			end, name := d.name(i)
-			if top != nil && top.object && !top.named {
-				top.name, top.named = name, true
-			}
-			if end < 0 {
-				end = at
-			}
-			i = max(end, i+1)
 		case '{', '[':
-			if i < at {
-				levels = append(levels, level{object: c == '{'})
-			}
-			i++
+			levels = append(levels, level{object: c == '{'})
 		case '}', ']':
 			levels = levels[:len(levels)-1]
-			i++
 		case ',':
-			top.named = false
-			top.index++
-			i++
-		default:
-			i++
+			top().named = false
+			top().index++
+		case '"':
+			end, name := d.name(i)
+			if top().object && !top().named {
+				top().name, top().named = name, true
+			}
+			i = end
+			continue
 		}
+		i++
+	}
+	if len(levels) > 0 && top().object && !top().named {
+		_, top().name = d.name(i)
 	}
 	p := d.elementPointer()
 	for _, l := range levels {
