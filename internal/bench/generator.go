@@ -20,8 +20,8 @@ import (
 // some 2 MB: enough variety for an index, and still within a processor's cache.
 const templates = 4096
 
-// stampWidth is the length of a timestamp of nine digits of fraction.
-const stampWidth = len("2006-01-02T15:04:05.000000000Z")
+// stampWidth is the length of a timestamp with microseconds.
+const stampWidth = len("2006-01-02T15:04:05.000000Z")
 
 // Generator makes entries in JSON: the same seed, run and numbers give the same entries, but for their
 // times. It is read-only after New: any number of goroutines may use it.
@@ -54,13 +54,13 @@ func NewGenerator(seed uint64, run string) *Generator {
 type Batch struct {
 	first uint64
 	stamp [stampWidth]byte
-	nano  int64
+	micro int
 }
 
 // Batch prepares entries number first and following, whose times lie in the microseconds behind now.
 func (g *Generator) Batch(first uint64, now time.Time) Batch {
-	b := Batch{first: first, nano: int64(now.Nanosecond())}
-	now.UTC().AppendFormat(b.stamp[:0], "2006-01-02T15:04:05.000000000Z")
+	b := Batch{first: first, micro: now.Nanosecond() / 1000}
+	now.UTC().AppendFormat(b.stamp[:0], "2006-01-02T15:04:05.000000Z")
 	return b
 }
 
@@ -73,8 +73,8 @@ func (g *Generator) Append(dst []byte, b *Batch, i int) []byte {
 	dst = append(dst, t.text...)
 	entry := dst[from:]
 	copy(entry[t.stamp:], b.stamp[:])
-	nano := min(b.nano+int64(i)*1000, 999_999_999) // at the second's end some share their time
-	putDecimal(entry[t.stamp+20:t.stamp+29], uint64(nano))
+	micro := min(b.micro+i, 999_999) // at the second's end some share their time
+	putDecimal(entry[t.stamp+20:t.stamp+26], uint64(micro))
 	putHex(entry[t.request+requestPrefix:], g.tag|n)
 	putHex(entry[t.trace:], mixed)
 	putHex(entry[t.trace+16:], mix(mixed)|1) // never all zero
@@ -166,13 +166,13 @@ func makeTemplate(rng *rand.Rand, run string, words []string) template {
 		t.at = len(b)
 		b = append(b, "000000"...)
 	}
-	b = fmt.Appendf(b, `","user_id":"user-%05d","session_id":"%s","resource_type":"%s","resource_id":"%s-%06d","ip_address":"10.%d.%d.%d","request_id":"`,
-		rng.IntN(50_000), run, kind, kind, rng.IntN(1_000_000), rng.IntN(256), rng.IntN(256), 1+rng.IntN(254))
+	b = fmt.Appendf(b, `","user_id":"u%05d","session_id":"%s","resource_id":"%s-%06d","ip_address":"10.%d.%d.%d","request_id":"`,
+		rng.IntN(50_000), run, kind, rng.IntN(1_000_000), rng.IntN(256), rng.IntN(256), 1+rng.IntN(254))
 	t.request = len(b)
 	b = append(b, `req-0000000000000000","trace_id":"`...)
 	t.trace = len(b)
 	b = append(b, strings.Repeat("0", 32)...)
-	b = fmt.Appendf(b, `","metadata":{"region":"%s","pod":"pod-%02d","duration_ms":%d,"cached":%t}}`, regions[rng.IntN(len(regions))], rng.IntN(40), rng.IntN(2000), rng.IntN(3) == 0)
+	b = fmt.Appendf(b, `","metadata":{"region":"%s","pod":"pod%02d","took_ms":%d,"cached":%t}}`, regions[rng.IntN(len(regions))], rng.IntN(40), rng.IntN(2000), rng.IntN(3) == 0)
 	t.text = b
 	return t
 }
