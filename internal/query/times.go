@@ -40,16 +40,37 @@ func parseMoment(s string, now time.Time) (moment, bool) {
 		}
 		m.at, m.day = at, true
 	default:
-		// UnmarshalText is strict where Parse takes a comma or a single digit.
-		if len(s) > len("2006-01-02T15:04:05.999999999+07:00") || m.at.UnmarshalText([]byte(s)) != nil {
+		at, ok := parseRFC3339(s)
+		if !ok {
 			return moment{}, false
 		}
-		m.at = m.at.UTC()
+		m.at = at
 	}
 	if m.at.Before(firstTime) || !m.at.Before(lastTime) {
 		return moment{}, false
 	}
 	return m, true
+}
+
+// parseRFC3339 is strict where time.Parse takes a comma, an hour of one digit, an offset of 99:99 or
+// digits below a nanosecond.
+func parseRFC3339(s string) (time.Time, bool) {
+	const seconds = "2006-01-02T15:04:05"
+	if len(s) <= len(seconds) || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
+		return time.Time{}, false
+	}
+	zone := len("Z")
+	if s[len(s)-1] != 'Z' {
+		zone = len("+07:00")
+		if hour, minute := s[len(s)-5:len(s)-3], s[len(s)-2:]; hour > "23" || minute > "59" {
+			return time.Time{}, false
+		}
+	}
+	if len(s) > len(seconds)+len(".999999999")+zone {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(time.RFC3339Nano, s)
+	return at.UTC(), err == nil
 }
 
 // parseBack reads a whole number and its unit. The number is bounded so that nothing overflows.

@@ -27,30 +27,36 @@ func Tokens(s string) []string { return AppendTokens(nil, s) }
 // AppendTokens appends the tokens of s to dst. They share s's memory, or that of one copy of it.
 func AppendTokens(dst []string, s string) []string {
 	s = strings.ToLower(s)
-	start := -1 // of the token that i is in
 	for i := 0; i < len(s); {
-		in, size := true, 1
-		if c := s[i]; c < utf8.RuneSelf {
-			in = inToken[c]
-		} else {
-			var r rune
-			r, size = utf8.DecodeRuneInString(s[i:])
-			in = unicode.IsLetter(r) || unicode.IsNumber(r)
+		if s[i] < utf8.RuneSelf && !inToken[s[i]] {
+			i++
+			continue
 		}
-		if in != (start >= 0) {
-			if in {
-				start = i
-			} else {
-				dst = append(dst, cutToken(s[start:i]))
-				start = -1
-			}
+		start := i
+		for i < len(s) && s[i] < utf8.RuneSelf && inToken[s[i]] {
+			i++
 		}
-		i += size
-	}
-	if start >= 0 {
-		dst = append(dst, cutToken(s[start:]))
+		if i < len(s) && s[i] >= utf8.RuneSelf {
+			i = start + runEnd(s[start:])
+		}
+		if i == start {
+			_, size := utf8.DecodeRuneInString(s[i:])
+			i += size
+			continue
+		}
+		dst = append(dst, cutToken(s[start:i]))
 	}
 	return dst
+}
+
+// runEnd returns where the letters and digits end that s begins with.
+func runEnd(s string) int {
+	for i, r := range s {
+		if !unicode.IsLetter(r) && !unicode.IsNumber(r) {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func cutToken(t string) string {

@@ -116,7 +116,7 @@ func idValue(v string, prefix bool) (Node, *complaint) {
 }
 
 // textValue is the node of text. A prefix that ends in something else than a letter or a digit is
-// complete with its last token.
+// complete with its last token. After other tokens that narrow it down a prefix may be short.
 func textValue(f Field, v string, prefix bool) (Node, *complaint) {
 	tokens := Tokens(v)
 	if prefix && utf8.RuneCountInString(v) < MinPrefix {
@@ -128,7 +128,7 @@ func textValue(f Field, v string, prefix bool) (Node, *complaint) {
 	if prefix {
 		last, _ := utf8.DecodeLastRuneInString(v)
 		prefix = unicode.IsLetter(last) || unicode.IsNumber(last)
-		if prefix && utf8.RuneCountInString(tokens[len(tokens)-1]) < MinPrefix {
+		if prefix && len(tokens) == 1 && utf8.RuneCountInString(tokens[0]) < MinPrefix {
 			return nil, shortPrefix()
 		}
 	}
