@@ -60,7 +60,7 @@ type Batch struct {
 // Batch prepares entries number first and following, whose times lie in the microseconds behind now.
 func (g *Generator) Batch(first uint64, now time.Time) Batch {
 	b := Batch{first: first, micro: now.Nanosecond() / 1000}
-	now.UTC().AppendFormat(b.stamp[:0], "2006-01-02T15:04:05.000000Z")
+	copy(b.stamp[:], now.UTC().Format("2006-01-02T15:04:05.000000Z"))
 	return b
 }
 
