@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
 // The body of a message is an envelope, entries of one tenant:
@@ -228,4 +229,17 @@ func open(version int, raw []byte) (Envelope, error) {
 
 func corrupt(detail string, cause error) error {
 	return &fault.Error{Kind: fault.Corrupt, Code: "envelope_corrupt", Detail: detail, Err: cause}
+}
+
+// Records reads the entries, each with its tenant. They share the payload. Kind Corrupt: a line is no
+// entry, which only a writer with a fault can have sent.
+func (e Envelope) Records() ([]logentry.Record, error) {
+	records, err := logentry.ParseRecords(e.Payload, e.Count)
+	if err != nil {
+		return nil, corrupt("a line is no entry", err)
+	}
+	for i := range records {
+		records[i].TenantID = e.TenantID
+	}
+	return records, nil
 }
