@@ -1,0 +1,62 @@
+package auth
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/ocelot-log/ocelot/internal/tenant"
+)
+
+// Claims are what a new token says.
+type Claims struct {
+	Subject  string
+	Tenants  []string      // slugs, or AllTenants
+	Roles    []string      // writer, reader, admin
+	TTL      time.Duration // at most 8,760 h
+	Issuer   string        // empty: none
+	Audience string        // empty: none
+}
+
+// Mint makes a token that an Authenticator with the same secret accepts. It returns the token, its id (jti)
+// and when it expires.
+func Mint(secret Secret, c Claims) (token, jti string, expires time.Time, err error) {
+	if err := checkSecret(secret); err != nil {
+		return "", "", time.Time{}, err
+	}
+	if err := c.check(); err != nil {
+		return "", "", time.Time{}, err
+	}
+	now := time.Now().Truncate(time.Second)
+	jti, expires = rand.Text(), now.Add(c.TTL.Truncate(time.Second))
+	body := &claims{Issuer: c.Issuer, Subject: c.Subject, Tenants: c.Tenants, Roles: c.Roles, ID: jti, Purpose: accessPurpose,
+		IssuedAt: &numericDate{now}, ExpiresAt: &numericDate{expires}}
+	if c.Audience != "" {
+		body.Audience = audience{c.Audience}
+	}
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, body)
+	t.Header["typ"] = "at+jwt"
+	token, err = t.SignedString([]byte(secret.Reveal()))
+	return token, jti, expires, err
+}
+
+func (c Claims) check() error {
+	if c.TTL < time.Second || c.TTL > defaultMaxTTL {
+		return fmt.Errorf("a token is valid for at least 1s and at most %s, not %s", defaultMaxTTL, c.TTL)
+	}
+	if len(c.Tenants) == 0 || len(c.Roles) == 0 {
+		return fmt.Errorf("a token needs a tenant and a role")
+	}
+	for _, slug := range c.Tenants {
+		if slug != AllTenants && !tenant.ValidSlug(slug) {
+			return fmt.Errorf("%q is no tenant: 3 to 40 of a-z, 0-9 and -, or %s for all", slug, AllTenants)
+		}
+	}
+	if i := slices.IndexFunc(c.Roles, func(name string) bool { _, ok := ParseRole(name); return !ok }); i >= 0 {
+		return fmt.Errorf("%q is no role: writer, reader or admin", c.Roles[i])
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package auth
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/tenant"
+)
+
+// AllTenants stands in a token for every tenant there is and will be.
+const AllTenants = "*"
+
+// Lookup finds a tenant by its slug. Kind NotFound: there is none.
+type Lookup interface {
+	BySlug(ctx context.Context, slug string) (tenant.Info, error)
+}
+
+// Principal is who is calling. The zero value may do nothing.
+type Principal struct {
+	Subject string // who the credentials were given to; stands in audit entries
+	TokenID string // the token's jti; may be empty
+
+	tenants []string // slugs; AllTenants among them for all
+	roles   Role
+	lookup  Lookup
+}
+
+// Can says whether the principal has a role; an admin has them all.
+func (p Principal) Can(r Role) bool { return p.roles&(r|Admin) != 0 }
+
+// Platform says whether this is a platform admin: an admin of all tenants, who may create them.
+func (p Principal) Platform() bool { return p.roles&Admin != 0 && p.all() }
+
+// Owns says whether the principal may act for the tenant of this slug, if there is one.
+func (p Principal) Owns(slug string) bool { return p.all() || slices.Contains(p.tenants, slug) }
+
+func (p Principal) all() bool { return slices.Contains(p.tenants, AllTenants) }
+
+// Tenant is the one tenant that a request is about. requested are the values of X-Tenant-ID as they were
+// sent: none is enough for a principal with one tenant, everybody else names one.
+//
+// Faults: Malformed ambiguous_tenant (more than one named), Malformed tenant_required (none named),
+// Forbidden tenant_forbidden (not the principal's, the same whether it exists or not),
+// Unauthenticated tenant_disabled (the principal's, but it is gone).
+func (p Principal) Tenant(ctx context.Context, requested []string) (Tenant, error) {
+	if len(requested) > 1 || len(requested) == 1 && strings.Contains(requested[0], ",") {
+		return Tenant{}, fault.New(fault.Malformed, "ambiguous_tenant", "X-Tenant-ID must name one tenant, once")
+	}
+	var slug string
+	switch {
+	case len(requested) == 1 && requested[0] != "":
+		slug = requested[0]
+	case len(requested) == 0 && len(p.tenants) == 1 && !p.all():
+		slug = p.tenants[0]
+	case len(p.tenants) == 0:
+		return Tenant{}, forbidden()
+	default:
+		return Tenant{}, fault.New(fault.Malformed, "tenant_required", "name the tenant that this request is about in X-Tenant-ID")
+	}
+	if !p.Owns(slug) || !tenant.ValidSlug(slug) || p.lookup == nil {
+		return Tenant{}, forbidden()
+	}
+	info, err := p.lookup.BySlug(ctx, slug)
+	switch {
+	case err == nil:
+		return Tenant{id: info.ID, slug: info.Slug}, nil
+	case fault.KindOf(err) != fault.NotFound:
+		return Tenant{}, fault.Wrap(err, "find the tenant")
+	case p.all():
+		return Tenant{}, forbidden()
+	default:
+		return Tenant{}, fault.New(fault.Unauthenticated, "tenant_disabled", "the tenant of these credentials does not exist")
+	}
+}
+
+func forbidden() error {
+	return fault.New(fault.Forbidden, "tenant_forbidden", "these credentials are not for this tenant")
+}

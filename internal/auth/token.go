@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"encoding/base64"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// maxTokenBytes bounds what is parsed at all; our own tokens have about 400.
+const maxTokenBytes = 8 << 10
+
+// accessPurpose is the typ claim of a token that calls the API.
+const accessPurpose = "access"
+
+// tokenHeader is what a token's header may say of itself. Where a key is to be found (jku, jwk, x5u, kid) is
+// not among it: there is one secret, and no token chooses it.
+type tokenHeader struct {
+	Algorithm string         `json:"alg"`
+	Type      string         `json:"typ"`
+	Critical  jsontext.Value `json:"crit"`
+	KeyURL    jsontext.Value `json:"jku"`
+	Key       jsontext.Value `json:"jwk"`
+	CertURL   jsontext.Value `json:"x5u"`
+}
+
+// claims are a token's claims, read strictly: names as they are, no name twice.
+type claims struct {
+	Issuer    string       `json:"iss,omitzero"`
+	Audience  audience     `json:"aud,omitzero"`
+	Subject   string       `json:"sub,omitzero"`
+	Tenants   []string     `json:"tenants,omitzero"`
+	Roles     []string     `json:"roles,omitzero"`
+	IssuedAt  *numericDate `json:"iat,omitzero"`
+	NotBefore *numericDate `json:"nbf,omitzero"`
+	ExpiresAt *numericDate `json:"exp,omitzero"`
+	ID        string       `json:"jti,omitzero"`
+	Purpose   string       `json:"typ,omitzero"`
+}
+
+// UnmarshalJSON reads claims instead of the JWT library's codec, which folds case and takes the last of two.
+func (c *claims) UnmarshalJSON(b []byte) error {
+	type plain claims
+	return json.Unmarshal(b, (*plain)(c))
+}
+
+// MarshalJSON writes claims with the same names.
+func (c *claims) MarshalJSON() ([]byte, error) {
+	type plain claims
+	return json.Marshal((*plain)(c))
+}
+
+func (c *claims) roles() Role {
+	var all Role
+	for _, name := range c.Roles {
+		r, _ := ParseRole(name) // a role of a newer version grants nothing here
+		all |= r
+	}
+	return all
+}
+
+func (c *claims) expires() time.Time { return c.ExpiresAt.Time }
+
+// GetExpirationTime and the others below are what the JWT library checks.
+func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.ExpiresAt.date(), nil }
+
+// GetIssuedAt is part of jwt.Claims.
+func (c *claims) GetIssuedAt() (*jwt.NumericDate, error) { return c.IssuedAt.date(), nil }
+
+// GetNotBefore is part of jwt.Claims.
+func (c *claims) GetNotBefore() (*jwt.NumericDate, error) { return c.NotBefore.date(), nil }
+
+// GetIssuer is part of jwt.Claims.
+func (c *claims) GetIssuer() (string, error) { return c.Issuer, nil }
+
+// GetSubject is part of jwt.Claims.
+func (c *claims) GetSubject() (string, error) { return c.Subject, nil }
+
+// GetAudience is part of jwt.Claims.
+func (c *claims) GetAudience() (jwt.ClaimStrings, error) { return jwt.ClaimStrings(c.Audience), nil }
+
+// audience is one string or a list of them.
+type audience []string
+
+// UnmarshalJSON takes both forms.
+func (a *audience) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*a = make(audience, 1)
+		return json.Unmarshal(b, &(*a)[0])
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+// numericDate is a moment as seconds since 1970, a finite number between the years 1970 and 9999.
+type numericDate struct{ time.Time }
+
+var errDate = errors.New("a date of a token is a number of seconds since 1970")
+
+// UnmarshalJSON refuses everything but such a number.
+func (d *numericDate) UnmarshalJSON(b []byte) error {
+	var seconds float64
+	if err := json.Unmarshal(b, &seconds); err != nil {
+		return err
+	}
+	if !(seconds >= 0 && seconds < 253_402_300_800) {
+		return errDate
+	}
+	whole, fraction := math.Modf(seconds)
+	d.Time = time.Unix(int64(whole), int64(fraction*1e9))
+	return nil
+}
+
+// MarshalJSON writes whole seconds.
+func (d numericDate) MarshalJSON() ([]byte, error) { return json.Marshal(d.Unix()) }
+
+func (d *numericDate) date() *jwt.NumericDate {
+	if d == nil {
+		return nil
+	}
+	return &jwt.NumericDate{Time: d.Time}
+}
+
+// verify reads a token and checks everything that makes it one of ours.
+func (a *Authenticator) verify(token string) (*claims, error) {
+	head, _, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(head)
+	if err != nil {
+		return nil, errTokenInvalid()
+	}
+	var h tokenHeader
+	if err := json.Unmarshal(raw, &h); err != nil || h.Critical != nil || h.KeyURL != nil || h.Key != nil || h.CertURL != nil {
+		return nil, errTokenInvalid()
+	}
+	c := &claims{}
+	_, err = a.parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return a.secret, nil })
+	switch {
+	case err == nil:
+	case !errors.Is(err, jwt.ErrTokenInvalidClaims), errors.Is(err, jwt.ErrTokenRequiredClaimMissing),
+		errors.Is(err, jwt.ErrTokenInvalidIssuer), errors.Is(err, jwt.ErrTokenInvalidAudience):
+		return nil, errTokenInvalid()
+	case !forAccess(h.Type, c.Purpose):
+		return nil, errWrongType()
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return nil, unauthenticated("token_expired", "the token has expired")
+	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return nil, unauthenticated("token_not_yet_valid", "the token is not valid yet; compare the clocks")
+	default:
+		return nil, errTokenInvalid()
+	}
+	if !forAccess(h.Type, c.Purpose) {
+		return nil, errWrongType()
+	}
+	if c.expires().After(a.now().Add(a.maxTTL + a.leeway)) {
+		return nil, unauthenticated("token_invalid", "the token expires further ahead than this server accepts")
+	}
+	return c, nil
+}
+
+// forAccess says whether a token was made for calling an API: its header says at+jwt, or its typ claim says
+// access, and neither says otherwise. An identity token says neither.
+func forAccess(headerType, purpose string) bool {
+	headerType = strings.TrimPrefix(strings.ToLower(headerType), "application/")
+	if !slices.Contains([]string{"", "jwt", "at+jwt"}, headerType) || purpose != "" && purpose != accessPurpose {
+		return false
+	}
+	return headerType == "at+jwt" || purpose == accessPurpose
+}
+
+func errTokenInvalid() error {
+	return unauthenticated("token_invalid", "the token is not one that this server accepts")
+}
+
+func errWrongType() error {
+	return unauthenticated("token_wrong_type", "the token was made for another purpose than calling this API")
+}
