@@ -235,6 +235,7 @@ func (d *decoder) lines() ([]Entry, error) {
 			return d.finish()
 		}
 		d.count++
+		d.lineOf = append(d.lineOf, d.line)
 		if len(bytes.TrimRight(d.b[i:], " \t\r")) > d.MaxEntryBytes {
 			d.add(Problem{Line: d.line, Code: "entry_too_large", Message: d.tooLargeMessage()}, TooLarge)
 			d.newEntry(i)
@@ -252,7 +253,6 @@ func (d *decoder) lines() ([]Entry, error) {
 			return nil, d.syntaxFault()
 		}
 	}
-	d.b, d.s = all, text
 	return d.finish()
 }
 

@@ -17,9 +17,10 @@ type decoder struct {
 	latest time.Time
 
 	entries    []Entry
-	count      int // elements or lines begun
-	entryBytes int // of the first entry: the guess for the rest
-	rest       int // bytes of NDJSON after the line
+	lineOf     []int // of each entry of NDJSON
+	count      int   // elements or lines begun
+	entryBytes int   // of the first entry: the guess for the rest
+	rest       int   // bytes of NDJSON after the line
 
 	// Of the element being read.
 	inElement bool // not in something beside the entries

@@ -1,9 +1,6 @@
 package logentry
 
-import (
-	"bytes"
-	"strconv"
-)
+import "strconv"
 
 // compareEventIDs notes entries of the batch that share their event_id but not their content. Equal
 // ones stay: which of them is answered is not decided here.
@@ -38,20 +35,10 @@ func (d *decoder) compareEventIDs() {
 
 // eventIDPointer is where the event_id of the i-th entry stands.
 func (d *decoder) eventIDPointer(i int) (_ string, line int) {
-	if d.form != NDJSON {
-		return d.prefix + "/" + strconv.Itoa(i) + "/event_id", 0
+	if d.form == NDJSON {
+		return "/event_id", d.lineOf[i]
 	}
-	for text := range bytes.Lines(d.b) {
-		line++
-		if scanSpace(text, 0) == len(text) {
-			continue
-		}
-		if i == 0 {
-			break
-		}
-		i--
-	}
-	return "/event_id", line
+	return d.prefix + "/" + strconv.Itoa(i) + "/event_id", 0
 }
 
 // sameContent tells that AppendContent would write the same for both.
