@@ -3,12 +3,14 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/auth/authtest"
+	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
@@ -43,25 +45,28 @@ func BenchmarkPut(b *testing.B) {
 			}
 			defer func() { _ = s.Close() }()
 			m := newMaker(1)
+			var batch []logentry.Record
+			for i := range bc.tenants {
+				batch = append(batch, m.records(fmt.Sprintf("tenant%d", i), bc.batch/bc.tenants)...)
+			}
+			bytes := 0
+			for i := range batch {
+				bytes += len(batch[i].JSON)
+			}
 			var used time.Duration
-			var bytes, n int
+			n := 0
 			for b.Loop() {
 				b.StopTimer()
-				var batch []logentry.Record
-				for i := range bc.tenants {
-					batch = append(batch, m.records(fmt.Sprintf("tenant%d", i), bc.batch/bc.tenants)...)
-				}
-				if bc.keyed {
-					for i := range batch {
-						batch[i].ID = logentry.KeyedID("tenant", "key", i, batch[i].JSON)
-						batch[i].JSON = logentry.AppendJSON(nil, &batch[i].Entry)
+				for i := range batch { // the same entries with ids of their own
+					m.now = m.now.Add(time.Microsecond)
+					id := m.id(m.now)
+					if bc.keyed {
+						id = logentry.KeyedID("tenant", "key", n+i, nil)
 					}
-				}
-				for i := range batch {
-					bytes += len(batch[i].JSON)
+					batch[i].ID, batch[i].Timestamp = id, m.now
+					id.AppendText(batch[i].JSON[len(`{"id":"`):][:0])
 				}
 				n += len(batch)
-				runtime.GC()
 				b.StartTimer()
 				before := cpuTime(b)
 				if _, err := s.Put(context.Background(), batch); err != nil {
@@ -70,7 +75,77 @@ func BenchmarkPut(b *testing.B) {
 				used += cpuTime(b) - before
 			}
 			b.ReportMetric(float64(used.Microseconds())/float64(n), "cpu-µs/entry")
-			b.ReportMetric(float64(bytes)/float64(n), "B/entry")
+			b.ReportMetric(float64(bytes)/float64(len(batch)), "B/entry")
+		})
+	}
+}
+
+// filled is a store on a file with n entries of one tenant.
+func filled(b *testing.B, n int) (*store.SQLite, []logentry.ID) {
+	s := openSQLite(b, filepath.Join(b.TempDir(), "store.db"), store.SQLiteConfig{})
+	m := newMaker(1)
+	tenantID := authtest.Tenant(b, "acme").ID()
+	var ids []logentry.ID
+	for len(ids) < n {
+		records := m.records(tenantID, min(5000, n-len(ids)))
+		ids = append(ids, idsOf(records)...)
+		putNew(b, s, records)
+	}
+	return s, ids
+}
+
+// BenchmarkGetMany50 reads pages of 50: of entries received together, and of any.
+func BenchmarkGetMany50(b *testing.B) {
+	s, ids := filled(b, 200_000)
+	tn := authtest.Tenant(b, "acme")
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for _, bc := range []struct {
+		name string
+		from func() []logentry.ID
+	}{
+		{"neighbours", func() []logentry.ID { at := rnd.IntN(len(ids) - 50); return ids[at : at+50] }},
+		{"scattered", func() []logentry.ID {
+			page := make([]logentry.ID, 50)
+			for i := range page {
+				page[i] = ids[rnd.IntN(len(ids))]
+			}
+			return page
+		}},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			for b.Loop() {
+				if got, err := s.GetMany(context.Background(), tn, bc.from()); err != nil || len(got) != 50 {
+					b.Fatal(len(got), err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFind asks for the newest 50 with the filters that a page of a log viewer has.
+func BenchmarkFind(b *testing.B) {
+	s, _ := filled(b, 200_000)
+	tn := authtest.Tenant(b, "acme")
+	for _, bc := range []struct {
+		name  string
+		where query.Node
+		sort  query.Sort
+		total query.Total
+	}{
+		{"newest 50", nil, query.NewestFirst, query.TotalBounded},
+		{"newest 50 by received_at", nil, query.ReceivedNewestFirst, query.TotalBounded},
+		{"two fields", query.And{query.Term{Field: query.Service, Value: "checkout"}, query.Term{Field: query.Severity, Value: "ERROR"}}, query.NewestFirst, query.TotalBounded},
+		{"two fields, no total", query.And{query.Term{Field: query.Service, Value: "checkout"}, query.Term{Field: query.Severity, Value: "ERROR"}}, query.NewestFirst, query.TotalNone},
+		{"a user", query.Term{Field: query.UserID, Value: "u-4321"}, query.NewestFirst, query.TotalBounded},
+		{"a value that is nowhere", query.Term{Field: query.UserID, Value: "nobody"}, query.NewestFirst, query.TotalBounded},
+		{"a word", query.Text{Tokens: []string{"declined"}}, query.NewestFirst, query.TotalBounded},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.Find(context.Background(), tn, query.Query{Where: bc.where, Sort: bc.sort, Limit: 50, Total: bc.total}); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }

@@ -46,11 +46,11 @@ func (m *maker) entry(tenantID string) logentry.Entry {
 		Action:   pick(r, "CREATE", "UPDATE", "DELETE", "VIEW", "LOGIN"),
 		Message: fmt.Sprintf("%s of order %d for customer u-%d took %d ms and %s", pick(r, "payment", "shipment", "refund", "capture"), order, user,
 			r.IntN(900), pick(r, "succeeded", "was declined by the bank", "timed out after 3 attempts", "is waiting for approval")),
-		UserID: fmt.Sprintf("u-%d", user), SessionID: fmt.Sprintf("s-%016x", r.Uint64()), ResourceType: "order", ResourceID: fmt.Sprintf("ord-%d", order),
+		UserID: fmt.Sprintf("u-%d", user), SessionID: fmt.Sprintf("s-%08x", r.Uint32()), ResourceType: "order", ResourceID: fmt.Sprintf("ord-%d", order),
 		IPAddress: fmt.Sprintf("10.%d.%d.%d", r.IntN(4), r.IntN(256), r.IntN(256)), RequestID: fmt.Sprintf("req-%012x", r.Uint64()>>16),
 		TraceID: fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64()), SchemaVersion: 1,
-		Metadata: jsontext.Value(fmt.Sprintf(`{"region":"%s","amount":%d.%02d,"currency":"EUR","retry":%d,"pod":"checkout-%d"}`,
-			pick(r, "eu-west-1", "us-east-1", "ap-south-1"), r.IntN(900), r.IntN(100), r.IntN(3), r.IntN(12))),
+		Metadata: jsontext.Value(fmt.Sprintf(`{"region":"%s","amount":%d.%02d,"currency":"EUR","retry":%d}`,
+			pick(r, "eu-west-1", "us-east-1", "ap-south-1"), r.IntN(900), r.IntN(100), r.IntN(3))),
 	}
 }
 

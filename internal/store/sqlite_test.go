@@ -105,7 +105,7 @@ func TestSQLiteFindsRareEntriesAmongMany(t *testing.T) {
 		query.Term{Field: query.UserID, Value: all[7].SessionID},
 		query.Term{Field: query.SessionID, Value: all[7].SessionID},
 	} {
-		for order, sort := range sorts {
+		for order, sort := range map[string]query.Sort{"newest": query.NewestFirst, "received oldest": query.ReceivedOldestFirst} {
 			want := oracle(all, where, sort)
 			page := find(t, s, query.Query{Where: where, Sort: sort, Limit: 3})
 			checkHits(t, page, want[:min(3, len(want))], len(want) > 3)
