@@ -44,9 +44,9 @@ func (b *batch) parts(fn func(d *delivery, from int)) {
 
 // recorded is what the store's verdicts make of a batch.
 type recorded struct {
-	safe, again                      []*delivery // go on; must be put again
-	rejected                         []store.Quarantined
-	stored, duplicates, unacceptable int
+	safe, again                  []*delivery // go on; must be put again
+	quarantined                  []store.Quarantined
+	stored, duplicates, rejected int
 }
 
 // apply reads the verdicts: duplicates become what the store holds, rejected records leave their
@@ -54,7 +54,7 @@ type recorded struct {
 func (b *batch) apply(verdicts []store.Verdict) (r recorded) {
 	b.parts(func(d *delivery, from int) {
 		mine := verdicts[from : from+len(d.records)]
-		rejected := 0
+		rejected, again := 0, false
 		for i, v := range mine {
 			switch v {
 			case store.Stored:
@@ -65,19 +65,22 @@ func (b *batch) apply(verdicts []store.Verdict) (r recorded) {
 			case store.Rejected:
 				rejected++
 			default:
-				r.again = append(r.again, d)
-				return
+				again = true
 			}
+		}
+		if again {
+			r.again = append(r.again, d)
+			return
 		}
 		r.safe = append(r.safe, d)
 		if rejected == 0 {
 			return
 		}
-		r.unacceptable += rejected
+		r.rejected += rejected
 		kept := make([]logentry.Record, 0, len(mine)-rejected) // a new one: records may be the same slice
 		for i, v := range mine {
 			if v == store.Rejected {
-				r.rejected = append(r.rejected, quarantined(d, reasonRejected, "the record can't be stored", d.records[i].JSON))
+				r.quarantined = append(r.quarantined, quarantined(d, reasonRejected, "the record can't be stored", d.records[i].JSON))
 			} else {
 				kept = append(kept, d.records[i])
 			}

@@ -135,17 +135,17 @@ func (w *Worker) recorded(work context.Context, r recorded) {
 	count(w.metrics.RecordedEntries, "stored", r.stored)
 	count(w.metrics.RecordedEntries, "duplicate", r.duplicates)
 	if len(r.again) > 0 {
-		if len(r.safe) == 0 {
+		if r.stored+r.duplicates+r.rejected == 0 {
 			w.storeLink.failed(fault.New(fault.Unavailable, "store_busy", "the store took nothing of a batch"))
 		}
 		w.failed(r.again...)
 	}
-	if len(r.rejected) > 0 {
-		if err := w.quarantine(work, r.rejected); err != nil {
+	if len(r.quarantined) > 0 {
+		if err := w.quarantine(work, r.quarantined); err != nil {
 			w.failed(r.safe...)
 			return
 		}
-		count(w.metrics.RecordedEntries, "rejected", r.unacceptable)
+		count(w.metrics.RecordedEntries, "rejected", r.rejected)
 	}
 	var late []*delivery
 	for _, d := range r.safe {
