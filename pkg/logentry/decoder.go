@@ -15,6 +15,7 @@ type decoder struct {
 	prefix string // pointer to the array of entries
 	line   int    // of NDJSON, from 1
 	latest time.Time
+	follow follow
 
 	entries    []Entry
 	lineOf     []int // of each entry of NDJSON

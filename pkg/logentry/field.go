@@ -94,6 +94,22 @@ func fieldOf(name string) field {
 	return fieldUnknown
 }
 
+// follow remembers which field came after which. Producers and AppendJSON keep to an order, so that a
+// guess and one comparison take the place of finding a name.
+type follow [fieldCount]field
+
+// guess gives the field whose name probably stands at b[i], after the field last, and the index after
+// its colon; fieldUnknown if it does not stand there just so.
+func (o *follow) guess(b []byte, i int, last field) (f field, after int) {
+	f = o[last]
+	name := fieldNames[f]
+	after = i + len(name) + len(`"":`)
+	if f == fieldUnknown || after > len(b) || b[i] != '"' || b[after-2] != '"' || b[after-1] != ':' || string(b[i+1:after-2]) != name {
+		return fieldUnknown, i
+	}
+	return f, after
+}
+
 // text is the string of e that f names; nil where f is not a plain string.
 func (e *Entry) text(f field) *string {
 	switch f {

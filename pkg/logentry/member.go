@@ -13,14 +13,25 @@ import (
 // entry reads the object at b[i] into the zero entry e.
 func (d *decoder) entry(i int, e *Entry) int {
 	var seen, bad uint32 // fields, by bit
+	var last field
 	i, more := d.open(i)
 	for more {
-		at := i
-		end, name := d.name(at)
-		if end < 0 {
+		at, name := i, ""
+		f, v := d.follow.guess(d.b, i, last)
+		if f == fieldUnknown {
+			var end int
+			if end, name = d.name(at); end < 0 {
+				return -1
+			}
+			f, v = fieldOf(name), d.colon(end)
+			d.follow[last] = f
+		} else {
+			v = d.space(v)
+		}
+		last = f
+		if v < 0 || v >= len(d.b) {
 			return -1
 		}
-		f := fieldOf(name)
 		switch within := d.countKey(at); {
 		case f != fieldUnknown:
 			if seen&(1<<f) != 0 {
@@ -28,10 +39,6 @@ func (d *decoder) entry(i int, e *Entry) int {
 			}
 			seen |= 1 << f
 		case within && !d.unique(0, 0, name):
-			return -1
-		}
-		v := d.colon(end)
-		if v < 0 || v >= len(d.b) {
 			return -1
 		}
 		before := d.found
@@ -235,21 +242,34 @@ func hexID(s string, n int) (_ string, ok bool) {
 	if len(s) != n {
 		return "", false
 	}
-	var any, upper byte
+	var all byte
 	for i := range n {
-		switch c := s[i]; {
-		case c-'0' <= 9:
-			any |= c - '0'
-		case c-'a' <= 5:
-			any = 1
-		case c-'A' <= 5:
-			any, upper = 1, 1
-		default:
-			return "", false
-		}
+		all |= hexClasses[s[i]]
 	}
-	if upper != 0 {
+	if all&hexUpper != 0 {
 		s = strings.ToLower(s)
 	}
-	return s, any != 0
+	return s, all&(hexNot|hexNonzero) == hexNonzero
 }
+
+const (
+	hexNonzero = 1 << iota
+	hexUpper
+	hexNot
+)
+
+// hexClasses saves a branch that no predictor can guess for each digit of an id.
+var hexClasses = func() (classes [256]byte) {
+	for c := range classes {
+		switch {
+		case c == '0':
+		case c >= '1' && c <= '9', c >= 'a' && c <= 'f':
+			classes[c] = hexNonzero
+		case c >= 'A' && c <= 'F':
+			classes[c] = hexNonzero | hexUpper
+		default:
+			classes[c] = hexNot
+		}
+	}
+	return classes
+}()

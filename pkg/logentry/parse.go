@@ -7,8 +7,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// parseRecord reads line, of which text is the same bytes, into the zero record r.
-func parseRecord(r *Record, line []byte, text string) error {
+// parseRecord reads line, of which text is the same bytes, into the zero record r. order is of the
+// lines before.
+func parseRecord(r *Record, line []byte, text string, order *follow) error {
 	if !utf8.Valid(line) {
 		return errRecord
 	}
@@ -19,33 +20,40 @@ func parseRecord(r *Record, line []byte, text string) error {
 	}
 	i = scanSpace(line, i+1)
 	var seen uint32
+	var last field
 	for more := i < len(line) && line[i] != '}'; more; {
-		end, plain := scanString(line, i)
-		if end < 0 {
-			return errRecord
-		}
-		f := fieldOf(text[i+1 : end-1])
-		if !plain {
-			name, err := unquote(line[i:end])
-			if err != nil {
+		f, after := order.guess(line, i, last)
+		if f == fieldUnknown {
+			end, plain := scanString(line, i)
+			if end < 0 {
 				return errRecord
 			}
+			name := text[i+1 : end-1]
+			if !plain {
+				var err error
+				if name, err = unquote(line[i:end]); err != nil {
+					return errRecord
+				}
+			}
 			f = fieldOf(name)
+			order[last] = f
+			if after = scanSpace(line, end); after >= len(line) || line[after] != ':' {
+				return errRecord
+			}
+			after++
 		}
-		if i = scanSpace(line, end); i >= len(line) || line[i] != ':' {
-			return errRecord
-		}
-		i = scanSpace(line, i+1)
+		last = f
+		i = scanSpace(line, after)
 		if f != fieldUnknown {
 			if seen&(1<<f) != 0 {
 				return errRecord
 			}
 			seen |= 1 << f
 		}
-		if end = r.parseValue(f, line, text, i); end < 0 {
+		if i = r.parseValue(f, line, text, i); i < 0 {
 			return errRecordValue
 		}
-		i = scanSpace(line, end)
+		i = scanSpace(line, i)
 		switch {
 		case i >= len(line):
 			return errRecord

@@ -192,8 +192,8 @@ var (
 // Names repeated inside states and metadata are not looked for: they can't get into a record.
 func ParseRecord(line []byte) (Record, error) {
 	var r Record
-	err := parseRecord(&r, line, string(line))
-	if err != nil {
+	var order follow
+	if err := parseRecord(&r, line, string(line), &order); err != nil {
 		return Record{}, err
 	}
 	return r, nil
@@ -207,6 +207,7 @@ func ParseRecords(payload []byte, count int) ([]Record, error) {
 	}
 	text := string(payload)
 	records := make([]Record, count)
+	var order follow
 	at := 0
 	for i := range records {
 		if at >= len(payload) {
@@ -216,7 +217,7 @@ func ParseRecords(payload []byte, count int) ([]Record, error) {
 		if n := bytes.IndexByte(payload[at:], '\n'); n >= 0 {
 			end, next = at+n, at+n+1
 		}
-		if err := parseRecord(&records[i], payload[at:end:end], text[at:end]); err != nil {
+		if err := parseRecord(&records[i], payload[at:end:end], text[at:end], &order); err != nil {
 			return nil, err
 		}
 		at = next
