@@ -42,6 +42,7 @@ const (
 	tagLen    = 5
 	maxHeader = 4 << 10
 	maxWindow = 1 << 20
+	minSized  = 256 // the encoder leaves the size out of shorter frames
 )
 
 // Wire is how an envelope travels.
@@ -145,7 +146,11 @@ func appendHeader(b []byte, h Header, size int) (raw []byte, sum int, err error)
 	b = h.Created.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = fmt.Appendf(b, `","count":%d,"bytes":%d,"xxh64":"`, h.Count, size)
 	sum = len(b)
-	b = append(b, "0000000000000000\"}\n"...)
+	b = append(b, "0000000000000000\""...)
+	for len(b)+size < minSized { // white space is JSON too
+		b = append(b, ' ')
+	}
+	b = append(b, "}\n"...)
 	if len(b) > maxHeader || h.TenantID == "" {
 		return nil, 0, fault.New(fault.Internal, "envelope_header", "the header of an envelope needs a tenant and fits in 4 KiB")
 	}
