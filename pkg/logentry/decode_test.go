@@ -117,7 +117,7 @@ func TestTheScannerAgreesWithTheCodec(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	pieces := []string{`"`, `\`, `\u0041`, `\ud83d\ude00`, `\ud83d`, `{`, `}`, `[`, `]`, `,`, `:`, "\x00", "\x1f", "\x7f", " ", "\t", "\r", "é",
 		"\xff", "\u2028", `null`, `true`, `1e5`, `-0`, `01`, `0.`, `.5`, `1e+`, `"a":1,`, `"a":{"a":1},`, `"message":"b",`, `"\u0061":2,`}
-	for i := range 60_000 {
+	for i := range 20_000 {
 		form := Form(i % 3)
 		body := sample(1+i%2*int(form&1), form)
 		if i%5 == 0 {
@@ -161,7 +161,7 @@ func TestTimestampsAreReadAsTimeDoes(t *testing.T) {
 		if !ok || have != want.UTC() {
 			t.Fatalf("%s: %v %t, want %v", text, have, ok, want.UTC())
 		}
-		if back := string(appendTimestamp(nil, have)); have.Year() >= 0 && have.Year() < 10000 && back != have.Format(time.RFC3339Nano) {
+		if back := string(appendTimestamp(nil, have)); back != have.Format(time.RFC3339Nano) {
 			t.Fatalf("%v is written as %s", have, back)
 		}
 	}
