@@ -126,23 +126,30 @@ func BenchmarkGetMany50(b *testing.B) {
 func BenchmarkFind(b *testing.B) {
 	s, _ := filled(b, 200_000)
 	tn := authtest.Tenant(b, "acme")
+	middle, err := s.Find(context.Background(), tn, query.Query{Limit: 1, Skip: 100_000})
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, bc := range []struct {
 		name  string
 		where query.Node
 		sort  query.Sort
 		total query.Total
+		after *query.Position
 	}{
-		{"newest 50", nil, query.NewestFirst, query.TotalBounded},
-		{"newest 50 by received_at", nil, query.ReceivedNewestFirst, query.TotalBounded},
-		{"two fields", query.And{query.Term{Field: query.Service, Value: "checkout"}, query.Term{Field: query.Severity, Value: "ERROR"}}, query.NewestFirst, query.TotalBounded},
-		{"two fields, no total", query.And{query.Term{Field: query.Service, Value: "checkout"}, query.Term{Field: query.Severity, Value: "ERROR"}}, query.NewestFirst, query.TotalNone},
-		{"a user", query.Term{Field: query.UserID, Value: "u-4321"}, query.NewestFirst, query.TotalBounded},
-		{"a value that is nowhere", query.Term{Field: query.UserID, Value: "nobody"}, query.NewestFirst, query.TotalBounded},
-		{"a word", query.Text{Tokens: []string{"declined"}}, query.NewestFirst, query.TotalBounded},
+		{"newest 50", nil, query.NewestFirst, query.TotalBounded, nil},
+		{"50 from the middle", nil, query.NewestFirst, query.TotalNone, &middle.Hits[0].Position},
+		{"50 from the middle by received_at", nil, query.ReceivedOldestFirst, query.TotalNone, &middle.Hits[0].Position},
+		{"newest 50 by received_at", nil, query.ReceivedNewestFirst, query.TotalBounded, nil},
+		{"two fields", query.And{query.Term{Field: query.Service, Value: "checkout"}, query.Term{Field: query.Severity, Value: "ERROR"}}, query.NewestFirst, query.TotalBounded, nil},
+		{"two fields, no total", query.And{query.Term{Field: query.Service, Value: "checkout"}, query.Term{Field: query.Severity, Value: "ERROR"}}, query.NewestFirst, query.TotalNone, nil},
+		{"a user", query.Term{Field: query.UserID, Value: "u-4321"}, query.NewestFirst, query.TotalBounded, nil},
+		{"a value that is nowhere", query.Term{Field: query.UserID, Value: "nobody"}, query.NewestFirst, query.TotalBounded, nil},
+		{"a word", query.Text{Tokens: []string{"declined"}}, query.NewestFirst, query.TotalBounded, nil},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := s.Find(context.Background(), tn, query.Query{Where: bc.where, Sort: bc.sort, Limit: 50, Total: bc.total}); err != nil {
+				if _, err := s.Find(context.Background(), tn, query.Query{Where: bc.where, Sort: bc.sort, Limit: 50, Total: bc.total, After: bc.after}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -120,13 +120,8 @@ func (f *finding) fromTimes(ctx context.Context) (hits []hit, total int64, err e
 	if total, err = f.count(ctx); err != nil {
 		return nil, 0, err
 	}
-	from := f.start()
 	hits = make([]hit, 0, min(f.want, 1024))
-	err = f.s.each(ctx, f.timesText(), []any{f.num, f.ts.min, f.ts.max, from.at, from.id[:], f.want}, func(rows *sql.Rows) error {
-		h, _, err := scanTimes(rows)
-		hits = append(hits, h)
-		return err
-	})
+	err = f.times(ctx, f.start(), f.want, func(h hit, _ int64) { hits = append(hits, h) })
 	return hits, total, err
 }
 
@@ -141,33 +136,39 @@ func (f *finding) count(ctx context.Context) (total int64, err error) {
 	return total, err
 }
 
-// timesText is the statement that walks the index of times in the order asked for, after a place.
-func (f *finding) timesText() string {
-	if f.order.descending() {
-		return "SELECT ts, id, place FROM entries INDEXED BY entries_time WHERE tenant=? AND ts BETWEEN ? AND ? AND (ts, id) < (?, ?) ORDER BY ts DESC, id DESC LIMIT ?"
+// times walks the index of times in the order asked for, from after a place on, for up to limit rows.
+// One end of the walk is the row value alone, so that the index leads straight to it, also among ties.
+func (f *finding) times(ctx context.Context, after hit, limit int, row func(h hit, place int64)) error {
+	text, end := "SELECT ts, id, place FROM entries INDEXED BY entries_time WHERE tenant=? AND ts>=? AND (ts, id) < (?, ?) ORDER BY ts DESC, id DESC LIMIT ?", f.ts.min
+	if !f.order.descending() {
+		text, end = "SELECT ts, id, place FROM entries INDEXED BY entries_time WHERE tenant=? AND ts<=? AND (ts, id) > (?, ?) ORDER BY ts, id LIMIT ?", f.ts.max
 	}
-	return "SELECT ts, id, place FROM entries INDEXED BY entries_time WHERE tenant=? AND ts BETWEEN ? AND ? AND (ts, id) > (?, ?) ORDER BY ts, id LIMIT ?"
+	return f.s.each(ctx, text, []any{f.num, end, after.at, after.id[:], limit}, func(rows *sql.Rows) error {
+		var h hit
+		var id sql.RawBytes
+		var place int64
+		if err := rows.Scan(&h.at, &id, &place); err != nil {
+			return err
+		}
+		h.id = logentry.ID(id)
+		row(h, place)
+		return nil
+	})
 }
 
-func scanTimes(rows *sql.Rows) (h hit, place int64, err error) {
-	var id sql.RawBytes
-	if err := rows.Scan(&h.at, &id, &place); err != nil {
-		return hit{}, 0, err
-	}
-	h.id = logentry.ID(id)
-	return h, place, nil
-}
-
-// start is the place after which the page begins.
+// start is the place after which a walk of times begins. No entry has the zero id, nor the last time there is.
 func (f *finding) start() hit {
-	switch {
-	case f.order.bounded:
-		return f.order.after
-	case f.order.descending():
-		return hit{at: math.MaxInt64}
-	default:
-		return hit{at: math.MinInt64}
+	from := hit{at: f.ts.min}
+	if f.order.descending() {
+		from.at = f.ts.max
+		if from.at < math.MaxInt64 {
+			from.at++
+		}
 	}
+	if f.order.bounded && f.order.compare(f.order.after, from) > 0 {
+		return f.order.after
+	}
+	return from
 }
 
 // bound narrows the times to what the top of the tree allows; plain says that the tree asks for nothing

@@ -19,12 +19,9 @@ func (f *finding) walkTimes(ctx context.Context) (hits []hit, total int64, full,
 	for _, size := range []int{256, 1024, 4096, 16_384} {
 		rows := make([]hit, 0, size)
 		places := make([]located, 0, size)
-		args := []any{f.num, f.ts.min, f.ts.max, from.at, from.id[:], size}
-		if err := f.s.each(ctx, f.timesText(), args, func(r *sql.Rows) error {
-			h, place, err := scanTimes(r)
+		if err := f.times(ctx, from, size, func(h hit, place int64) {
 			places = append(places, located{place, len(rows)})
 			rows = append(rows, h)
-			return err
 		}); err != nil {
 			return nil, 0, false, false, err
 		}

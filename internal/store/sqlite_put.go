@@ -119,6 +119,11 @@ func (s *SQLite) commit(ctx context.Context, p *put) error {
 	s.mu.Unlock()
 	for {
 		select {
+		case <-p.done: // before another turn
+			return p.err
+		default:
+		}
+		select {
 		case <-p.done:
 			return p.err
 		case s.turn <- struct{}{}:
