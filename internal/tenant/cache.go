@@ -1,0 +1,141 @@
+package tenant
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
+)
+
+const (
+	maxAge      = 5 * time.Second // how long a tenant that changed elsewhere may look as it was
+	missPause   = time.Second     // between two readings because of slugs that are not there
+	readTimeout = 2 * time.Second
+)
+
+// lister is where tenants are kept.
+type lister interface {
+	ListTenants(ctx context.Context) ([]Info, error)
+}
+
+// Cache answers from memory which tenants there are.
+//
+//   - A tenant that is known is found without waiting, except by the one caller in five seconds that reads
+//     the list again.
+//   - One that is not known makes the list be read again, at most once a second; in between it is absent.
+//   - While the list can't be read, what was known stays known, and what was not known is an error of kind
+//     Unavailable: nobody is told that a tenant does not exist because a store is down.
+//
+// It may be used concurrently.
+type Cache struct {
+	from lister
+	seen atomic.Pointer[seen]
+	mu   sync.Mutex // held while reading the list
+}
+
+// seen is the list as it was read.
+type seen struct {
+	all    []Info
+	bySlug map[string]int
+	byID   map[string]int
+	read   time.Time // when it was read, or when that was last tried
+	fresh  bool      // reading succeeded; otherwise the content is older, or nothing
+}
+
+// NewCache reads nothing yet.
+func NewCache(from lister) *Cache {
+	c := &Cache{from: from}
+	c.seen.Store(&seen{})
+	return c
+}
+
+// BySlug finds a tenant by its public name. Kind NotFound, code tenant_not_found: there is none.
+func (c *Cache) BySlug(ctx context.Context, slug string) (Info, error) {
+	return c.find(ctx, func(s *seen) (int, bool) { i, ok := s.bySlug[slug]; return i, ok })
+}
+
+// ByID finds a tenant by its internal id. Kind NotFound, code tenant_not_found: there is none.
+func (c *Cache) ByID(ctx context.Context, id string) (Info, error) {
+	return c.find(ctx, func(s *seen) (int, bool) { i, ok := s.byID[id]; return i, ok })
+}
+
+// List returns all tenants by slug, as old as BySlug takes them.
+func (c *Cache) List(ctx context.Context) ([]Info, error) {
+	s := c.seen.Load()
+	if time.Since(s.read) >= maxAge {
+		s = c.readAgain(ctx, maxAge, true)
+	}
+	if !s.fresh && s.all == nil {
+		return nil, unavailable()
+	}
+	return slices.Clone(s.all), nil
+}
+
+// Forget makes the next caller read the list again, because it was changed here.
+func (c *Cache) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := *c.seen.Load()
+	old.read = time.Time{}
+	c.seen.Store(&old)
+}
+
+func (c *Cache) find(ctx context.Context, at func(*seen) (int, bool)) (Info, error) {
+	s := c.seen.Load()
+	i, ok := at(s)
+	age := time.Since(s.read)
+	switch {
+	case ok && age < maxAge:
+		return s.all[i], nil
+	case ok: // old: whoever comes first reads it again, the others go on with what there is
+		s = c.readAgain(ctx, maxAge, false)
+	case age >= missPause:
+		s = c.readAgain(ctx, missPause, true)
+	}
+	if i, ok = at(s); ok {
+		return s.all[i], nil
+	}
+	if !s.fresh {
+		return Info{}, unavailable()
+	}
+	return Info{}, fault.New(fault.NotFound, "tenant_not_found", "there is no such tenant")
+}
+
+// readAgain reads the list unless it is younger than age by then. Where somebody else is reading it, it
+// waits for that or returns what there is.
+func (c *Cache) readAgain(ctx context.Context, age time.Duration, wait bool) *seen {
+	if !c.mu.TryLock() {
+		if !wait {
+			return c.seen.Load()
+		}
+		c.mu.Lock()
+	}
+	defer c.mu.Unlock()
+	old := c.seen.Load()
+	if time.Since(old.read) < age {
+		return old
+	}
+	// The reading is for everybody: the caller who happens to do it can't cancel it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
+	defer cancel()
+	all, err := c.from.ListTenants(ctx)
+	s := &seen{read: time.Now(), fresh: err == nil}
+	if err != nil {
+		s.all, s.bySlug, s.byID = old.all, old.bySlug, old.byID
+	} else {
+		s.all, s.bySlug, s.byID = all, make(map[string]int, len(all)), make(map[string]int, len(all))
+		for i, t := range all {
+			s.bySlug[t.Slug], s.byID[t.ID] = i, i
+		}
+	}
+	c.seen.Store(s)
+	return s
+}
+
+func unavailable() error {
+	return &fault.Error{Kind: fault.Unavailable, Code: "tenants_unavailable", Detail: "the tenants can't be read at the moment; try again",
+		RetryAfter: missPause}
+}

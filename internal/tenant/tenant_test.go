@@ -1,0 +1,144 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
+)
+
+func TestSlugs(t *testing.T) {
+	for slug, want := range map[string]bool{
+		"acme": true, "a-1": true, "000": true, strings.Repeat("a", 40): true,
+		"": false, "ab": false, strings.Repeat("a", 41): false, "a/../b": false, "Acme": false, "аcme": false, "*": false,
+		"_all": false, ".opensearch": false, "a b": false, "acme\n": false, strings.Repeat("a", 300): false,
+	} {
+		if ValidSlug(slug) != want {
+			t.Errorf("ValidSlug(%q) is %v", slug, !want)
+		}
+		if err := CheckSlug(slug); (err == nil) != want || err != nil && fault.Of(err).Code != "tenant_slug_invalid" {
+			t.Errorf("CheckSlug(%q): %v", slug, err)
+		}
+	}
+}
+
+func TestIDsAreTwelveCharactersAndDiffer(t *testing.T) {
+	form, ids := regexp.MustCompile(`^[a-z2-7]{12}$`), map[string]bool{}
+	for range 1000 {
+		id := NewID()
+		if !form.MatchString(id) || ids[id] {
+			t.Fatalf("%q", id)
+		}
+		ids[id] = true
+	}
+}
+
+// list is a store of tenants that counts how often it is read.
+type list struct {
+	all   []Info
+	err   error
+	reads atomic.Int64
+}
+
+func (l *list) ListTenants(context.Context) ([]Info, error) {
+	l.reads.Add(1)
+	return l.all, l.err
+}
+
+func TestCache(t *testing.T) {
+	acme, zeta := Info{ID: "a", Slug: "acme"}, Info{ID: "z", Slug: "zeta"}
+	known := func(t *testing.T, c *Cache, slug string) {
+		t.Helper()
+		info, err := c.BySlug(t.Context(), slug)
+		byID, err2 := c.ByID(t.Context(), info.ID)
+		if err != nil || err2 != nil || info.Slug != slug || byID != info {
+			t.Fatalf("%s: %v %v %v %v", slug, info, err, byID, err2)
+		}
+	}
+	fails := func(t *testing.T, c *Cache, slug string, want fault.Kind) {
+		t.Helper()
+		if info, err := c.BySlug(t.Context(), slug); err == nil || fault.KindOf(err) != want {
+			t.Fatalf("%s: %v %v, want %v", slug, info, err, want)
+		}
+	}
+	for name, test := range map[string]func(t *testing.T, l *list, c *Cache){
+		"hits within five seconds read the list once": func(t *testing.T, l *list, c *Cache) {
+			for range 100 {
+				known(t, c, "acme")
+			}
+			time.Sleep(maxAge - time.Millisecond)
+			known(t, c, "acme")
+			if n := l.reads.Load(); n != 1 {
+				t.Errorf("%d reads", n)
+			}
+		},
+		"a tenant that is gone is gone after five seconds": func(t *testing.T, l *list, c *Cache) {
+			known(t, c, "acme")
+			l.all = nil
+			time.Sleep(maxAge)
+			fails(t, c, "acme", fault.NotFound)
+		},
+		"a new tenant is found after a second": func(t *testing.T, l *list, c *Cache) {
+			fails(t, c, "zeta", fault.NotFound)
+			l.all = append(l.all, zeta)
+			fails(t, c, "zeta", fault.NotFound)
+			time.Sleep(missPause)
+			known(t, c, "zeta")
+		},
+		"a new tenant is found at once after Forget": func(t *testing.T, l *list, c *Cache) {
+			fails(t, c, "zeta", fault.NotFound)
+			l.all = append(l.all, zeta)
+			c.Forget()
+			known(t, c, "zeta")
+		},
+		"a thousand misses in a second read the list once": func(t *testing.T, l *list, c *Cache) {
+			for range 1000 {
+				fails(t, c, "nobody", fault.NotFound)
+			}
+			if n := l.reads.Load(); n != 1 {
+				t.Errorf("%d reads", n)
+			}
+		},
+		"what is known stays known while the list can't be read": func(t *testing.T, l *list, c *Cache) {
+			known(t, c, "acme")
+			l.err = errors.New("down")
+			time.Sleep(time.Hour)
+			known(t, c, "acme")
+			fails(t, c, "nobody", fault.Unavailable)
+			if all, err := c.List(t.Context()); len(all) != 1 || err != nil {
+				t.Errorf("%v %v", all, err)
+			}
+			l.err = nil
+			time.Sleep(missPause)
+			fails(t, c, "nobody", fault.NotFound)
+		},
+		"without ever having read nothing is known to be absent": func(t *testing.T, l *list, c *Cache) {
+			l.err = errors.New("down")
+			fails(t, c, "acme", fault.Unavailable)
+			if _, err := c.List(t.Context()); fault.KindOf(err) != fault.Unavailable {
+				t.Error(err)
+			}
+		},
+		"a list belongs to its caller": func(t *testing.T, l *list, c *Cache) {
+			all, err := c.List(t.Context())
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			all[0].Slug = "changed"
+			known(t, c, "acme")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &list{all: []Info{acme}}
+				test(t, l, NewCache(l))
+			})
+		})
+	}
+}
