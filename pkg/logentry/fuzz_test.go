@@ -110,6 +110,7 @@ func FuzzParseRecord(f *testing.F) {
 		f.Add(AppendJSON(nil, &entries[i]))
 	}
 	f.Add([]byte(` { "metadata" : { } , "received_at":"2026-01-01T00:00:00+01:00", "later": [1,{"a":null}], "\u0069d":"00000000-0000-7000-8000-000000000000"} `))
+	f.Add([]byte(`{"received_at":"0000-01-01T00:00:00+01:00","id":"00000000-0000-7000-8000-000000000000"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		r, err := ParseRecord(line)
 		if err != nil {

@@ -2,6 +2,7 @@ package logentry
 
 import (
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -134,9 +135,9 @@ func (r *Record) parseValue(f field, line []byte, text string, i int) int {
 		r.ID, err = ParseID(value)
 		ok = err == nil
 	case fieldReceivedAt:
-		r.ReceivedAt, ok = parseTimestamp(value)
+		r.ReceivedAt, ok = parseMoment(value)
 	case fieldTimestamp:
-		r.Timestamp, ok = parseTimestamp(value)
+		r.Timestamp, ok = parseMoment(value)
 	case fieldSeverity:
 		r.Severity, ok = ParseSeverity(value)
 	}
@@ -144,6 +145,13 @@ func (r *Record) parseValue(f field, line []byte, text string, i int) int {
 		return -1
 	}
 	return end
+}
+
+// parseMoment is parseTimestamp for what AppendJSON can write again: in UTC too the year has four digits.
+func parseMoment(value string) (t time.Time, ok bool) {
+	const year0, year10000 = -62_167_219_200, 253_402_300_800
+	t, ok = parseTimestamp(value)
+	return t, ok && t.Unix() >= year0 && t.Unix() < year10000
 }
 
 func (r *Record) parseChanges(line []byte, text string, i int) int {
