@@ -236,7 +236,7 @@ func (d *decoder) lines() ([]Entry, error) {
 		}
 		d.count++
 		d.lineOf = append(d.lineOf, d.line)
-		if len(bytes.TrimRight(d.b[i:], " \t\r")) > d.MaxEntryBytes {
+		if len(d.b)-i > d.MaxEntryBytes && len(bytes.TrimRight(d.b[i:], " \t\r")) > d.MaxEntryBytes {
 			d.add(Problem{Line: d.line, Code: "entry_too_large", Message: d.tooLargeMessage()}, TooLarge)
 			d.newEntry(i)
 			continue

@@ -123,7 +123,7 @@ func TestLinesThatAreNoRecord(t *testing.T) {
 		"a severity that is none": `{` + stamp + `,"severity":"LOUD"}`, "a fraction for schema_version": `{` + stamp + `,"schema_version":1.5}`,
 		"not UTF-8": "{" + stamp + ",\"action\":\"\xff\"}", "half a surrogate": `{` + stamp + `,"action":"\ud800"}`,
 		"a moment before year 0": `{"id":"0197c35d-1000-7000-8000-0000000000ff","received_at":"0000-01-01T00:00:00+01:00"}`,
-		"changes with a number": `{` + stamp + `,"changes":[1]}`, "changes cut": `{` + stamp + `,"changes":["a"`, "a trailing comma": `{` + stamp + `,}`,
+		"changes with a number":  `{` + stamp + `,"changes":[1]}`, "changes cut": `{` + stamp + `,"changes":["a"`, "a trailing comma": `{` + stamp + `,}`,
 		"an unknown member cut": `{` + stamp + `,"later":{"a":[1,}}`, "a broken literal": `{` + stamp + `,"later":tru}`,
 	} {
 		if r, err := ParseRecord([]byte(line)); err == nil {
