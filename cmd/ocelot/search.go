@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+const searchLong = `Searches and prints the newest entries: as a table on a terminal, as NDJSON elsewhere.
+
+The query is words, "phrases", prefi*, field:value, AND, OR, NOT and parentheses; none matches everything.`
+
+// searchOptions are the flags of search.
+type searchOptions struct {
+	target     target
+	limit      int
+	since      string
+	start, end string
+	sort       string
+	json       bool
+}
+
+func newSearchCmd() *cobra.Command {
+	var o searchOptions
+	cmd := &cobra.Command{
+		Use:   "search [QUERY]",
+		Short: "Find entries",
+		Long:  searchLong,
+		Example: "  ocelot search 'service:billing severity:ERROR'\n  ocelot search '\"card declined\"' --since 2h\n" +
+			"  ocelot search --limit 0 'action:DELETE' | jq .user_id",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			params, err := o.params(strings.Join(args, ""), time.Now())
+			if err != nil {
+				return err
+			}
+			c, err := clientFromEnv(cmd, o.target, false)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if o.json || !isTerminal(out) {
+				return search(cmd.Context(), c, params, o.limit, &ndjson{bufio.NewWriter(out)}, cmd.ErrOrStderr())
+			}
+			return search(cmd.Context(), c, params, o.limit, newTable(out, terminalWidth(out), os.Getenv("NO_COLOR") == ""), cmd.ErrOrStderr())
+		},
+	}
+	o.target.flags(cmd)
+	f := cmd.Flags()
+	f.IntVar(&o.limit, "limit", 50, "how many entries at most; 0 is all")
+	f.StringVar(&o.since, "since", "", "not older than this: 15m, 2h, 7d, 1w")
+	f.StringVar(&o.start, "start", "", "from this time on, RFC 3339")
+	f.StringVar(&o.end, "end", "", "before this time, RFC 3339")
+	f.StringVar(&o.sort, "sort", "", "-timestamp (newest first), timestamp, -received_at, received_at")
+	f.BoolVar(&o.json, "json", false, "NDJSON on a terminal too")
+	return cmd
+}
+
+func (o searchOptions) params(query string, now time.Time) (url.Values, error) {
+	params := url.Values{}
+	start := o.start
+	if o.limit < 0 {
+		return nil, errors.New("--limit is a number of entries, 0 for all")
+	}
+	if o.since != "" {
+		if o.start != "" {
+			return nil, errors.New("--since and --start say the same thing: choose one")
+		}
+		ago, err := parseAgo(o.since)
+		if err != nil {
+			return nil, err
+		}
+		start = now.Add(-ago).UTC().Format(time.RFC3339Nano)
+	}
+	for name, value := range map[string]string{"q": query, "start_time": start, "end_time": o.end, "sort": o.sort} {
+		if value != "" {
+			params.Set(name, value)
+		}
+	}
+	return params, nil
+}
+
+// parseAgo reads a duration that may have days and weeks.
+func parseAgo(s string) (time.Duration, error) {
+	unit := time.Duration(0)
+	switch {
+	case strings.HasSuffix(s, "d"):
+		unit = 24 * time.Hour
+	case strings.HasSuffix(s, "w"):
+		unit = 7 * 24 * time.Hour
+	}
+	if unit > 0 {
+		n, err := strconv.Atoi(s[:len(s)-1])
+		if err == nil && n >= 0 && n < 100_000 {
+			return time.Duration(n) * unit, nil
+		}
+	} else if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return d, nil
+	}
+	return 0, fmt.Errorf("--since %q is no duration such as 15m, 2h, 7d or 1w", s)
+}
+
+// page is an answer to a search.
+type page struct {
+	Data []json.RawMessage `json:"data"`
+	Meta struct {
+		Pagination struct {
+			Total      *int64  `json:"total"`
+			Relation   string  `json:"relation"`
+			NextCursor *string `json:"next_cursor"`
+		} `json:"pagination"`
+		TookMS json.Number `json:"took_ms"`
+	} `json:"meta"`
+}
+
+// printer writes the entries of a result.
+type printer interface {
+	entry(raw json.RawMessage) error
+	// end is called once after the last entry.
+	end() error
+}
+
+// maxPage is how many entries the service gives at once.
+const maxPage = 1000
+
+// search prints up to limit entries, all where that is 0, and tells on stderr of how many they are.
+func search(ctx context.Context, c *client, params url.Values, limit int, out printer, stderr io.Writer) error {
+	printed := 0
+	var total string
+	for {
+		size := maxPage
+		if limit > 0 {
+			size = min(size, limit-printed)
+		}
+		params.Set("limit", strconv.Itoa(size))
+		answer, err := c.do(ctx, http.MethodGet, "/api/v1/logs?"+params.Encode(), nil, nil)
+		if err != nil {
+			return errors.Join(out.end(), queryError(err))
+		}
+		var p page
+		if err := json.Unmarshal(answer, &p); err != nil {
+			return errors.Join(out.end(), fmt.Errorf("the answer of %s is not a page of entries: is the URL right?", c.URL))
+		}
+		if printed == 0 && p.Meta.Pagination.Total != nil {
+			total = " of " + grouped(*p.Meta.Pagination.Total)
+			if p.Meta.Pagination.Relation == "gte" {
+				total = " of more than " + grouped(*p.Meta.Pagination.Total)
+			}
+		}
+		for _, raw := range p.Data {
+			if err := out.entry(raw); err != nil {
+				return err
+			}
+		}
+		printed += len(p.Data)
+		next := p.Meta.Pagination.NextCursor
+		if next == nil || *next == "" || len(p.Data) == 0 || limit > 0 && printed >= limit {
+			break
+		}
+		params.Set("cursor", *next)
+		params.Set("total", "none")
+	}
+	if err := out.end(); err != nil {
+		return err
+	}
+	if isTerminal(stderr) {
+		_, _ = fmt.Fprintf(stderr, "%s%s entries\n", grouped(int64(printed)), total)
+	}
+	return nil
+}
+
+// queryError adds what is wrong with the query to a refusal.
+func queryError(err error) error {
+	r, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return err
+	}
+	var b strings.Builder
+	for _, p := range r.Errors {
+		if p.Message == r.Detail {
+			continue
+		}
+		fmt.Fprintf(&b, "\n  %s", visible(p.Pointer+" "+p.Code+": "+p.Message))
+		if p.Column > 0 {
+			fmt.Fprintf(&b, " (column %d)", p.Column)
+		}
+	}
+	return fmt.Errorf("%w%s", err, b.String())
+}
+
+func terminalWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 120
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pages is a service with n entries.
+func pages(t *testing.T, n int) (*client, *[]url.Values) {
+	t.Helper()
+	var asked []url.Values
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		asked = append(asked, q)
+		if q.Get("q") == "bad" {
+			refuse(w, 400, `{"code":"query_invalid","detail":"no field named servce at column 1","errors":[{"pointer":"q","column":1,"code":"unknown_field","message":"did you mean service?"}]}`)
+			return
+		}
+		if r.Header.Get("Authorization") != "Bearer x" || r.Header.Get("X-Tenant-ID") != "acme" {
+			t.Errorf("%v", r.Header)
+		}
+		from, _ := strconv.Atoi(q.Get("cursor"))
+		limit, err := strconv.Atoi(q.Get("limit"))
+		if err != nil || limit < 1 || limit > 1000 {
+			t.Errorf("limit %s", q.Get("limit"))
+		}
+		var items []string
+		for i := from; i < min(from+limit, n); i++ {
+			items = append(items, fmt.Sprintf(`{"id":"%d", "timestamp":"2026-01-02T03:04:05.678Z","severity":"ERROR","service":"web","message":"line\n\u001b[2J%d"}`, i, i))
+		}
+		next := "null"
+		if from+limit < n {
+			next = fmt.Sprintf(`"%d"`, from+limit)
+		}
+		fmt.Fprintf(w, `{"data":[%s],"meta":{"pagination":{"total":%d,"relation":"eq","next_cursor":%s},"took_ms":1}}`, strings.Join(items, ","), n, next)
+	}))
+	t.Cleanup(server.Close)
+	return &client{URL: server.URL, Token: "x", Tenant: "acme", HTTP: server.Client()}, &asked
+}
+
+func TestSearchPrintsAsManyAsAsked(t *testing.T) {
+	for _, c := range []struct{ limit, want, requests int }{{50, 50, 1}, {1, 1, 1}, {1500, 1500, 2}, {0, 2345, 3}, {5000, 2345, 3}} {
+		server, asked := pages(t, 2345)
+		var out, stderr strings.Builder
+		if err := search(t.Context(), server, url.Values{"q": {"x"}}, c.limit, &ndjson{bufio.NewWriter(&out)}, &stderr); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(out.String(), "\n"); got != c.want || len(*asked) != c.requests {
+			t.Errorf("limit %d: %d lines, %d requests", c.limit, got, len(*asked))
+		}
+		if !strings.HasPrefix(out.String(), `{"id":"0","timestamp":`) || stderr.String() != "" {
+			t.Errorf("%.80s %s", out.String(), stderr.String())
+		}
+	}
+}
+
+func TestSearchPrintsATableThatIsSafe(t *testing.T) {
+	server, _ := pages(t, 1)
+	var out strings.Builder
+	if err := search(t.Context(), server, url.Values{}, 50, newTable(&out, 90, true), &out); err != nil {
+		t.Fatal(err)
+	}
+	want := "TIME (UTC)              SEVERITY SERVICE          ACTION       USER           MESSAGE\n" +
+		"2026-01-02 03:04:05.678 \x1b[31mERROR   \x1b[0m web                                          line\\n\\x1b[2J0\n"
+	if out.String() != want {
+		t.Errorf("%q\nwant %q", out.String(), want)
+	}
+}
+
+func TestSearchSaysWhatIsWrongWithAQuery(t *testing.T) {
+	server, _ := pages(t, 1)
+	err := search(t.Context(), server, url.Values{"q": {"bad"}}, 50, &ndjson{bufio.NewWriter(&strings.Builder{})}, &strings.Builder{})
+	if err == nil || !strings.Contains(err.Error(), "no field named servce") || !strings.Contains(err.Error(), "did you mean service? (column 1)") {
+		t.Fatal(err)
+	}
+}
+
+func TestSearchFlagsBecomeParameters(t *testing.T) {
+	now := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
+	for since, want := range map[string]string{"15m": "2026-01-10T11:45:00Z", "2d": "2026-01-08T12:00:00Z", "1w": "2026-01-03T12:00:00Z"} {
+		p, err := searchOptions{since: since, sort: "timestamp", end: "2026-01-11T00:00:00Z"}.params("a b", now)
+		if err != nil || p.Get("start_time") != want || p.Get("q") != "a b" || p.Get("sort") != "timestamp" || p.Get("end_time") != "2026-01-11T00:00:00Z" {
+			t.Errorf("%s: %v %v", since, p, err)
+		}
+	}
+	for _, o := range []searchOptions{{since: "yesterday"}, {since: "-2h"}, {since: "1h", start: "x"}, {limit: -1}, {since: "d"}} {
+		if _, err := o.params("", now); err == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
+}
