@@ -52,12 +52,18 @@ func samples(n int) []byte {
 	return b
 }
 
-func pack(t testing.TB, wire Wire, lines []byte, count int) []byte {
+func newPacker(t testing.TB, wire Wire) *Packer {
 	t.Helper()
 	p, err := NewPacker(wire)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+func pack(t testing.TB, wire Wire, lines []byte, count int) []byte {
+	t.Helper()
+	p := newPacker(t, wire)
 	body, err := p.Pack(nil, Header{TenantID: "tenant7abcde", Producer: "ocelot/test", Created: created, Count: count}, lines)
 	if err != nil {
 		t.Fatal(err)
@@ -141,10 +147,7 @@ func TestEnvelopeCarriesEveryCharacter(t *testing.T) {
 
 func TestEnvelopePartsMayBeCutAnywhere(t *testing.T) {
 	lines := samples(3)
-	p, err := NewPacker(Text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newPacker(t, Text)
 	h := Header{TenantID: "t", Producer: "p", Created: created, Count: 3}
 	whole, err := p.Pack([]byte("before"), h, lines)
 	if err != nil {
@@ -172,10 +175,7 @@ func TestPackRefuses(t *testing.T) {
 		"more bytes than may be in one":   {Header{TenantID: "t", Count: 1}, strings.Repeat("x", 16<<20) + "\n", fault.TooLarge, "envelope_too_large"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := NewPacker(Binary)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := newPacker(t, Binary)
 			body, err := p.Pack(nil, c.h, []byte(c.lines))
 			if f := fault.Of(err); f == nil || f.Kind != c.kind || f.Code != c.code || len(body) > 0 {
 				t.Errorf("%v", err)
@@ -345,10 +345,7 @@ func FuzzUnpack(f *testing.F) {
 }
 
 func packAs(t *testing.T, wire Wire, e Envelope) []byte {
-	p, err := NewPacker(wire)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newPacker(t, wire)
 	body, err := p.Pack(nil, Header{TenantID: e.TenantID, Producer: "p", Created: created, Count: e.Count}, e.Payload)
 	if err != nil {
 		t.Fatal(err)
@@ -360,13 +357,11 @@ func BenchmarkEnvelope(b *testing.B) {
 	lines := samples(500)
 	h := Header{TenantID: "tenant7abcde", Producer: "bench", Created: created, Count: 500}
 	for name, wire := range wires {
-		p, err := NewPacker(wire)
-		if err != nil {
-			b.Fatal(err)
-		}
+		p := newPacker(b, wire)
 		var body []byte
 		b.Run("pack "+name, func(b *testing.B) {
 			for b.Loop() {
+				var err error
 				if body, err = p.Pack(body[:0], h, lines); err != nil {
 					b.Fatal(err)
 				}
