@@ -180,7 +180,7 @@ func TestNeighboursOfAKillerGetPastIt(t *testing.T) {
 		}
 		for i := range 12 {
 			message := "neighbour"
-			if i == 4 {
+			if i == 0 {
 				message = "killer"
 			}
 			r.q.send(envelope(t, entries(1, message)))

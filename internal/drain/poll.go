@@ -2,6 +2,7 @@ package drain
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
@@ -113,13 +114,14 @@ func (w *Worker) route(ctx, work context.Context, ds []*delivery) {
 		w.release(0, ds...) // they never failed
 		return
 	}
+	w.suspects.add(slices.DeleteFunc(slices.Clone(ds), func(d *delivery) bool {
+		return !d.alone || d.message.Receives >= w.cfg.CeilingReceives
+	}))
 	for _, d := range ds {
 		switch {
 		case d.message.Receives >= w.cfg.CeilingReceives:
 			w.crashLoop(work, d)
-		case d.alone:
-			w.suspects.add(d)
-		default:
+		case !d.alone:
 			select {
 			case w.received <- d:
 			case <-work.Done():

@@ -20,9 +20,10 @@ func newSuspects() *suspects {
 	return s
 }
 
-func (s *suspects) add(d *delivery) {
+// add adds those that came together, so that chance has a choice from the start.
+func (s *suspects) add(ds []*delivery) {
 	s.mu.Lock()
-	s.waiting = append(s.waiting, d)
+	s.waiting = append(s.waiting, ds...)
 	s.mu.Unlock()
 	s.changed.Signal()
 }

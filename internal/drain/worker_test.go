@@ -76,23 +76,39 @@ func TestEntriesReachRecordAndIndexAndMessagesAreDeleted(t *testing.T) {
 }
 
 func TestADuplicateIsIndexedAsTheRecordHoldsIt(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		es := entries(1, "first")
-		later := slices.Clone(es)
-		later[0].ReceivedAt = es[0].ReceivedAt.Add(48 * time.Hour)
-		later[0].Message = "second"
-		r.q.send(envelope(t, es))
-		stop := r.start()
-		synctest.Wait()
-		delete(r.ix.records, es[0].ID)
-		r.q.send(envelope(t, later))
-		synctest.Wait()
-		settled(t, r, 1)
-		if got := r.ix.records[es[0].ID]; got.Message != "first" || !got.ReceivedAt.Equal(es[0].ReceivedAt) {
-			t.Errorf("indexed as %q, received at %v", got.Message, got.ReceivedAt)
-		}
-		stopped(t, stop)
-	})
+	for name, others := range map[string]int{"alone": 0, "among others": 3} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				es := entries(1, "first")
+				r.q.send(envelope(t, es))
+				stop := r.start()
+				synctest.Wait()
+				delete(r.ix.records, es[0].ID) // as if it had died before the index
+				later := slices.Clone(es)
+				later[0].ReceivedAt = es[0].ReceivedAt.Add(48 * time.Hour)
+				later[0].Message = "second"
+				gate := make(chan struct{})
+				r.st.onPut = func([]logentry.Record) error { <-gate; return nil }
+				r.q.send(envelope(t, entries(1, "x")))
+				synctest.Wait() // it stands at the gate, what comes now is gathered
+				for range others {
+					r.q.send(envelope(t, entries(2, "x")))
+				}
+				r.q.send(envelope(t, later))
+				synctest.Wait()
+				close(gate)
+				synctest.Wait()
+				settled(t, r, 2+2*others)
+				if got := r.ix.records[es[0].ID]; got.Message != "first" || !got.ReceivedAt.Equal(es[0].ReceivedAt) {
+					t.Errorf("indexed as %q, received at %v", got.Message, got.ReceivedAt)
+				}
+				if got := len(r.st.puts); got != 3 {
+					t.Errorf("%d Puts: nothing was gathered", got)
+				}
+				stopped(t, stop)
+			})
+		})
+	}
 }
 
 func TestStoreDownThenBack(t *testing.T) {
@@ -215,19 +231,20 @@ func TestASlowIndexIsWaitedForAsLongAsItGetsOn(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.cfg = Config{IndexEntries: 100}
 		r.ix.onAdd = func([]logentry.Record) error { time.Sleep(4 * time.Second); return nil }
-		for range 60 {
-			r.q.send(envelope(t, entries(50, "x")))
+		for i := range 30 {
+			r.q.send(envelope(t, entries(3, "x")))
+			if i%2 == 0 {
+				r.q.messages[i+1].Receives = 2 // alone in an Add, while the others wait
+			}
 		}
 		stop := r.start()
 		pass(3 * time.Minute)
-		settled(t, r, 3000)
+		settled(t, r, 90)
 		if got := testutil.ToFloat64(r.tel.Metrics.IndexedEntries.WithLabelValues("backlog")); got != 0 {
 			t.Errorf("%v entries went to the backlog", got)
 		}
-		for _, add := range r.ix.adds[1:] {
-			if len(add) != 100 && len(add) != 50 {
-				t.Errorf("an Add of %d entries", len(add))
-			}
+		if got := len(r.ix.adds); got > 20 { // 15 alone, the others gathered meanwhile
+			t.Errorf("%d Adds", got)
 		}
 		stopped(t, stop)
 	})

@@ -1,0 +1,60 @@
+package drain
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/ocelot-log/ocelot/internal/telemetry"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
+)
+
+func TestBudgetIsCorrectedAndGivenBackInFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(4<<20, telemetry.NewMetrics().InFlightBytes)
+		n, each := b.take(10)
+		if n != 10 || each != firstWeight {
+			t.Fatalf("%d of %d bytes", n, each)
+		}
+		ds := make([]*delivery, 3)
+		b.untake(int64(n-len(ds)) * each)
+		for i := range ds {
+			ds[i] = &delivery{weight: each, records: make([]logentry.Record, 10)}
+			b.correct(ds[i], 1<<20) // 2 MiB each with its string: more than the budget allows
+		}
+		got := make(chan int)
+		go func() {
+			n, _ := b.take(10)
+			got <- n
+		}()
+		synctest.Wait()
+		for range 2 {
+			select {
+			case <-got:
+				t.Fatal("there was room for more than the budget")
+			default:
+			}
+			b.give(ds[0])
+			ds = ds[1:]
+			synctest.Wait()
+		}
+		b.give(ds[0])
+		if n := <-got; n != 1 {
+			t.Errorf("room for %d of 2 MiB, want 1 until smaller ones were seen", n)
+		}
+		b.untake(b.usual)
+		if b.used != 0 {
+			t.Errorf("%d bytes are never given back", b.used)
+		}
+		b.close()
+		if n, _ := b.take(10); n != 0 {
+			t.Errorf("a closed budget gave %d", n)
+		}
+	})
+}
+
+func TestOneEnvelopePassesWhateverItsSize(t *testing.T) {
+	b := newBudget(1000, telemetry.NewMetrics().InFlightBytes)
+	if n, _ := b.take(10); n != 1 {
+		t.Errorf("%d", n)
+	}
+}
