@@ -366,7 +366,7 @@ func envelope(t testing.TB, entries []logentry.Entry) []byte {
 	for i := range entries {
 		lines = append(logentry.AppendJSON(lines, &entries[i]), '\n')
 	}
-	body, err := p.Pack(nil, queue.Header{TenantID: "t1", Producer: "test", Created: time.Now(), Count: len(entries)}, lines)
+	body, err := p.Pack(nil, queue.Header{TenantID: entries[0].TenantID, Producer: "test", Created: time.Now(), Count: len(entries)}, lines)
 	if err != nil {
 		t.Fatal(err)
 	}
