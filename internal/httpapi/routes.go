@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/query"
+)
+
+// access is who may use a route.
+type access uint8
+
+const (
+	unruled  access = iota // nobody said; New refuses it
+	open                   // everybody, without credentials
+	known                  // everybody with credentials; the request is about no tenant
+	writers                // those who may post entries of the request's tenant
+	readers                // those who may read entries of the request's tenant
+	platform               // platform admins; the request is about no tenant
+)
+
+// route is a row of the table of routes.
+type route struct {
+	method, path string
+	access       access
+	parameters   bool // the URL may have a query
+	serve        func(*Server, *call) error
+}
+
+// routes are all there are. docs/openapi.yaml describes them.
+var routes = []route{
+	{http.MethodPost, "/api/v1/logs", writers, false, (*Server).postLog},
+	{http.MethodPost, "/api/v1/logs/bulk", writers, false, (*Server).postLogs},
+	{http.MethodGet, "/api/v1/logs", readers, true, (*Server).searchLogs},
+	{http.MethodGet, "/api/v1/logs/:id", readers, false, (*Server).getLog},
+	{http.MethodGet, "/api/v1/tenants", known, false, (*Server).listTenants},
+	{http.MethodPost, "/api/v1/tenants", platform, false, (*Server).createTenant},
+	{http.MethodGet, "/api/v1/openapi.json", open, false, (*Server).openAPI},
+	{http.MethodGet, "/health", open, false, (*Server).healthAll},
+	{http.MethodGet, "/health/live", open, false, (*Server).healthLive},
+	{http.MethodGet, "/health/ready", open, false, (*Server).healthReady},
+}
+
+// call is a request on its way through a handler.
+type call struct {
+	*gin.Context
+	principal auth.Principal // zero on open routes
+	tenant    auth.Tenant    // zero where the request is about no tenant
+	handed    bool           // to ingest, which counts its own refusals
+}
+
+// serve settles who is calling and for whom before the handler sees the request.
+func (s *Server) serve(r route) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		k := call{Context: c}
+		err := s.admit(&k, r)
+		if err == nil {
+			err = r.serve(s, &k)
+		}
+		if err == nil {
+			return
+		}
+		s.fail(c, err)
+		if r.access == writers && !k.handed {
+			s.tel.Metrics.RefusedEntries.WithLabelValues(c.GetString(codeKey)).Inc()
+		}
+	}
+}
+
+// admit checks credentials, role, tenant and the absence of parameters, in this order.
+func (s *Server) admit(k *call, r route) error {
+	if r.access != open {
+		if err := s.identify(k, r.access); err != nil {
+			return err
+		}
+	}
+	if raw := k.Request.URL.RawQuery; raw != "" && !r.parameters {
+		if _, err := query.ParseRawQuery(raw); err != nil {
+			return err
+		}
+		return fault.New(fault.Malformed, "unknown_parameter", "this route takes no parameters")
+	}
+	return nil
+}
+
+func (s *Server) identify(k *call, a access) error {
+	ctx, r := k.Request.Context(), k.Request
+	p, err := s.access.Auth.Authenticate(ctx, r.Header, r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	k.principal = p
+	if a == writers && !p.Can(auth.Writer) || a == readers && !p.Can(auth.Reader) || a == platform && !p.Platform() {
+		return fault.New(fault.Forbidden, "insufficient_role", "these credentials do not have the role for this")
+	}
+	if a == writers || a == readers {
+		k.tenant, err = p.Tenant(ctx, r.Header["X-Tenant-Id"])
+	}
+	return err
+}
+
+// write sends an answer whose content type is set.
+func write(c *gin.Context, status int, body []byte) {
+	c.Writer.WriteHeader(status)
+	_, _ = c.Writer.Write(body) // a caller who has gone needs no answer
+}
+
+// reply sends a JSON answer.
+func reply(c *gin.Context, status int, body []byte) error {
+	c.Writer.Header()["Content-Type"] = jsonType
+	write(c, status, body)
+	return nil
+}

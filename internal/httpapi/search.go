@@ -1,0 +1,184 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/tenant"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
+)
+
+// records is what is asked of the record.
+type records interface {
+	Get(ctx context.Context, t auth.Tenant, id logentry.ID) (logentry.Record, error)
+	GetMany(ctx context.Context, t auth.Tenant, ids []logentry.ID) ([]logentry.Record, error)
+	Find(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
+	CreateTenant(ctx context.Context, t tenant.Info) error
+	pinger
+}
+
+// index is what is asked of the index.
+type index interface {
+	Search(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
+	pinger
+}
+
+// searchLogs answers a question from the index, or from the record where the index does not answer.
+func (s *Server) searchLogs(k *call) error {
+	started := time.Now()
+	params, err := query.ParseRawQuery(k.Request.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	q, err := query.FromParams(params, started)
+	if err != nil {
+		return err
+	}
+	binding := query.Binding(k.tenant.ID(), k.principal.Subject, q)
+	if cursor := params["cursor"]; len(cursor) > 0 {
+		at, err := s.reading.Cursors.Decode(cursor[0], binding)
+		if err != nil {
+			return err
+		}
+		q.After = &at
+	}
+	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.SearchTimeout)
+	defer cancel()
+	page, source, err := s.find(ctx, k.tenant, q)
+	var found []logentry.Record
+	if err == nil {
+		found, err = s.entries(ctx, k.tenant, page)
+	}
+	if err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return &fault.Error{Kind: fault.Timeout, Code: "search_timeout", Err: err,
+				Detail: "the search took too long; narrow the time or use fewer and longer terms"}
+		}
+		return fault.Wrap(err, "search")
+	}
+	next := ""
+	if page.More && len(page.Hits) > 0 {
+		next = s.reading.Cursors.Encode(page.Hits[len(page.Hits)-1].Position, binding)
+	}
+	b, err := appendEntries(nil, found, k.tenant.Slug())
+	if err != nil {
+		return err
+	}
+	b = appendMeta(b, q, page, source, next, time.Since(started))
+	return reply(k.Context, http.StatusOK, b)
+}
+
+// find asks the index first. Only its being down sends the question to the record: any other failure would be
+// the record's too, or a bug to be seen.
+func (s *Server) find(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, string, error) {
+	page, err := s.reading.Index.Search(ctx, t, q)
+	if err == nil || fault.KindOf(err) != fault.Unavailable || ctx.Err() != nil {
+		return page, "index", err
+	}
+	page, err = s.reading.Store.Find(ctx, t, q)
+	return page, "record", err
+}
+
+// entries are the records of a page's hits, in their order. One that the record does not have any more is left out.
+func (s *Server) entries(ctx context.Context, t auth.Tenant, page query.Page) ([]logentry.Record, error) {
+	if len(page.Hits) == 0 {
+		return nil, nil
+	}
+	ids := make([]logentry.ID, len(page.Hits))
+	for i, hit := range page.Hits {
+		ids[i] = hit.ID
+	}
+	return s.reading.Store.GetMany(ctx, t, ids)
+}
+
+// getLog answers one entry. One that is another tenant's is as absent as one that is not there.
+func (s *Server) getLog(k *call) error {
+	id, err := logentry.ParseID(k.Param("id"))
+	if err != nil {
+		return fault.New(fault.Malformed, "id_invalid", "an id is a UUID in lower case, as it was answered")
+	}
+	rec, err := s.reading.Store.Get(k.Request.Context(), k.tenant, id)
+	if err != nil {
+		if fault.KindOf(err) == fault.NotFound {
+			return fault.New(fault.NotFound, "not_found", "there is no such entry")
+		}
+		return fault.Wrap(err, "read an entry")
+	}
+	b := append(make([]byte, 0, len(rec.JSON)+96), `{"data":`...)
+	if b, err = appendEntry(b, rec.JSON, k.tenant.Slug()); err != nil {
+		return err
+	}
+	return reply(k.Context, http.StatusOK, append(b, `,"meta":{}}`...))
+}
+
+// appendEntries appends {"data":[…] and leaves the object open.
+func appendEntries(b []byte, found []logentry.Record, slug string) ([]byte, error) {
+	size := 256
+	for i := range found {
+		size += len(found[i].JSON) + len(slug) + 20
+	}
+	b = append(make([]byte, 0, size), `{"data":[`...)
+	for i := range found {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = appendEntry(b, found[i].JSON, slug); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+// idMember is how long the id member is with which the JSON of every record begins: {"id":"…",
+const idMember = len(`{"id":"`) + 36 + len(`",`)
+
+// appendEntry appends the JSON of a record with the tenant's public name behind its id.
+func appendEntry(b, record []byte, slug string) ([]byte, error) {
+	if len(record) < idMember || !bytes.HasPrefix(record, []byte(`{"id":"`)) || record[idMember-1] != ',' {
+		return nil, fault.New(fault.Corrupt, "record_corrupt", "a record does not begin with its id")
+	}
+	b = append(b, record[:idMember]...)
+	b = append(b, `"tenant_id":"`...)
+	b = append(b, slug...) // of characters that need no escape
+	b = append(b, `",`...)
+	return append(b, record[idMember:]...), nil
+}
+
+// appendMeta appends the rest of a search's answer and closes it. A page that was reached by cursor has no number.
+func appendMeta(b []byte, q query.Query, page query.Page, source, next string, took time.Duration) []byte {
+	b = append(b, `,"meta":{"took_ms":`...)
+	b = strconv.AppendInt(b, took.Milliseconds(), 10)
+	b = append(b, `,"source":"`...)
+	b = append(b, source...)
+	b = append(b, `","pagination":{"total":`...)
+	switch {
+	case page.Total < 0 || q.Total == query.TotalNone:
+		b = append(b, `null,"relation":null`...)
+	case page.Exact:
+		b = append(strconv.AppendInt(b, page.Total, 10), `,"relation":"eq"`...)
+	default:
+		b = append(strconv.AppendInt(b, page.Total, 10), `,"relation":"gte"`...)
+	}
+	if next == "" {
+		b = append(b, `,"next_cursor":null`...)
+	} else {
+		b = append(append(append(b, `,"next_cursor":"`...), next...), '"')
+	}
+	b = append(b, `,"size":`...)
+	b = strconv.AppendInt(b, int64(q.Limit), 10)
+	b = append(b, `,"page":`...)
+	if q.After != nil {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, int64(q.Skip/q.Limit+1), 10)
+	}
+	return append(b, "}}}"...)
+}

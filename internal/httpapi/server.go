@@ -1,0 +1,178 @@
+// Package httpapi is the service as HTTP: routes, who may use them, bodies, answers and errors.
+//
+// What it promises:
+//   - Credentials, role and tenant are settled before the first byte of a body is read.
+//   - A body is read within its limits, compressed and inflated, and what all requests hold together is
+//     bounded; beyond it the answer is 503 with Retry-After.
+//   - 202 is written only after ingest has said that every entry is durable.
+//   - Every error is one application/problem+json with a stable code and the request's id. It never holds
+//     input, driver text, or a fact about another tenant.
+//
+// What it leaves to others: TLS, and limits on how often somebody calls.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
+	"github.com/ocelot-log/ocelot/internal/tenant"
+)
+
+// Config is how requests are bounded. A zero field takes its default.
+type Config struct {
+	Version       string        // of the service; a label of the metric build_info, and shown nowhere else
+	MaxFutureSkew time.Duration // how far ahead of receipt a timestamp may be; default 24 h
+	BodyTimeout   time.Duration // from a request's first byte to its body's last; default 15 s
+	WriteTimeout  time.Duration // from the end of the headers to the end of the answer; default 30 s
+	SearchTimeout time.Duration // for one search; default 5 s
+	PingTimeout   time.Duration // for each dependency's answer to /health; default 2 s
+	ShutdownGrace time.Duration // how long requests may go on after the stop began; default 20 s
+	InFlightBytes int64         // inflated bytes of all bodies together; default 64 MiB
+}
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.MaxFutureSkew, 24 * time.Hour}, {&c.BodyTimeout, 15 * time.Second}, {&c.WriteTimeout, 30 * time.Second},
+		{&c.SearchTimeout, 5 * time.Second}, {&c.PingTimeout, 2 * time.Second}, {&c.ShutdownGrace, 20 * time.Second},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if c.InFlightBytes <= 0 {
+		c.InFlightBytes = 64 << 20
+	}
+	return c
+}
+
+// Access is who may call, and which tenants there are.
+type Access struct {
+	Auth    *auth.Authenticator
+	Tenants *tenant.Cache
+}
+
+// Writing is where entries go.
+type Writing struct {
+	Ingest accepter
+	Queue  pinger // for /health
+}
+
+// Reading is where entries are found.
+type Reading struct {
+	Store   records
+	Index   index
+	Cursors *query.Cursors
+}
+
+// Server answers requests. Make it with New.
+type Server struct {
+	cfg      Config
+	access   Access
+	writing  Writing
+	reading  Reading
+	tel      telemetry.Telemetry
+	log      *zap.Logger // at most a few of a kind each second
+	budget   budget
+	health   healthCache
+	stopping atomic.Bool
+	handler  http.Handler
+}
+
+// New checks that nothing is missing and starts nothing.
+func New(cfg Config, access Access, w Writing, r Reading, tel telemetry.Telemetry) (*Server, error) {
+	if access.Auth == nil || access.Tenants == nil || w.Ingest == nil || w.Queue == nil || r.Store == nil || r.Index == nil || r.Cursors == nil {
+		return nil, errors.New("httpapi: a collaborator is missing")
+	}
+	s := &Server{cfg: cfg.withDefaults(), access: access, writing: w, reading: r, tel: tel}
+	s.log = tel.Log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
+	}))
+	s.budget.left.Store(s.cfg.InFlightBytes)
+	for _, r := range routes {
+		if r.access == unruled {
+			return nil, fmt.Errorf("httpapi: nobody said who may %s %s", r.method, r.path)
+		}
+	}
+	s.handler = s.newEngine()
+	return s, nil
+}
+
+func (s *Server) newEngine() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	_ = e.SetTrustedProxies(nil) // can't fail without proxies
+	e.RedirectTrailingSlash, e.RedirectFixedPath, e.HandleMethodNotAllowed = false, false, true
+	e.UseEscapedPath, e.UnescapePathValues = true, false // an escaped path is another path
+	e.Use(s.around)
+	e.NoRoute(func(c *gin.Context) { s.fail(c, errNoRoute) })
+	e.NoMethod(func(c *gin.Context) { s.fail(c, errNoMethod) })
+	for _, r := range routes {
+		e.Handle(r.method, r.path, s.serve(r))
+	}
+	return e
+}
+
+// Handler answers requests of the API.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Run listens on address and serves until ctx ends; see Serve.
+func (s *Server) Run(ctx context.Context, address string) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, l)
+}
+
+// Serve serves on l until ctx ends. Then it takes no new requests, is not ready any more, and returns nil
+// once the running requests are answered; those that take longer than ShutdownGrace are cut off. It closes l.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	hs := &http.Server{
+		Handler:                      s.handler,
+		ReadHeaderTimeout:            5 * time.Second,
+		ReadTimeout:                  s.cfg.BodyTimeout,
+		WriteTimeout:                 s.cfg.WriteTimeout,
+		IdleTimeout:                  60 * time.Second,
+		MaxHeaderBytes:               maxHeaderBytes,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     s.stdLog(),
+	}
+	served := make(chan error, 1)
+	go func() { served <- hs.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.stopping.Store(true)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownGrace)
+	defer cancel()
+	if err := hs.Shutdown(grace); err != nil {
+		s.tel.Log.Warn("requests were cut off by the stop", zap.Error(err))
+		_ = hs.Close()
+	}
+	<-served
+	return nil
+}
+
+// stdLog is our log for code that knows only the standard one: rare, and worth a look.
+func (s *Server) stdLog() *log.Logger {
+	l, _ := zap.NewStdLogAt(s.log, zap.WarnLevel) // fails only for a level that does not exist
+	return l
+}

@@ -1,0 +1,125 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/tenant"
+)
+
+const (
+	maxSmallBody   = 64 << 10
+	maxTenantsName = 200 // bytes
+)
+
+// tenantBody is a tenant as callers see it: its id is the slug.
+type tenantBody struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func bodyOf(t tenant.Info) tenantBody { return tenantBody{t.Slug, t.Name, t.CreatedAt.UTC()} }
+
+// listTenants answers the caller's own.
+func (s *Server) listTenants(k *call) error {
+	all, err := s.access.Tenants.List(k.Request.Context())
+	if err != nil {
+		return err
+	}
+	own := []tenantBody{}
+	for _, t := range all {
+		if k.principal.Owns(t.Slug) {
+			own = append(own, bodyOf(t))
+		}
+	}
+	return replyData(k, http.StatusOK, own)
+}
+
+// createTenant makes a tenant with a random internal id behind the chosen slug.
+func (s *Server) createTenant(k *call) error {
+	var sent struct {
+		ID   *string `json:"id"`
+		Name string  `json:"name"`
+	}
+	if err := s.readSmall(k, &sent); err != nil {
+		return err
+	}
+	if sent.ID == nil {
+		return atField(fault.Invalid, "/id", "required", "a tenant needs an id")
+	}
+	if !tenant.ValidSlug(*sent.ID) {
+		return atField(fault.Invalid, "/id", "tenant_slug_invalid", fault.Of(tenant.CheckSlug(*sent.ID)).Detail)
+	}
+	if !validName(sent.Name) {
+		return atField(fault.Invalid, "/name", "tenant_name_invalid", "a name has at most 200 bytes, none of them control characters")
+	}
+	t := tenant.Info{ID: tenant.NewID(), Slug: *sent.ID, Name: sent.Name, CreatedAt: time.Now().UTC()}
+	if t.Name == "" {
+		t.Name = t.Slug
+	}
+	if err := s.reading.Store.CreateTenant(k.Request.Context(), t); err != nil {
+		return err
+	}
+	s.access.Tenants.Forget()
+	return replyData(k, http.StatusCreated, bodyOf(t))
+}
+
+func validName(name string) bool {
+	for _, r := range name {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return false
+		}
+	}
+	return len(name) <= maxTenantsName
+}
+
+func replyData(k *call, status int, data any) error {
+	b, err := json.Marshal(struct {
+		Data any      `json:"data"`
+		Meta struct{} `json:"meta"`
+	}{Data: data})
+	if err != nil {
+		return err
+	}
+	return reply(k.Context, status, b)
+}
+
+// readSmall reads a small JSON body strictly into v.
+func (s *Server) readSmall(k *call, v any) error {
+	if _, err := takes(k.Request.Header, "application/json"); err != nil {
+		return err
+	}
+	held := hold{of: &s.budget}
+	defer held.release()
+	body, err := readBody(k.Request, maxSmallBody, &held)
+	if err != nil {
+		return err
+	}
+	if len(body) == 0 {
+		return fault.New(fault.Malformed, "body_empty", "the body is empty; send a JSON object")
+	}
+	err = json.Unmarshal(body, v, json.RejectUnknownMembers(true))
+	switch semantic, ok := errors.AsType[*json.SemanticError](err); {
+	case err == nil:
+		return nil
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return fault.New(fault.Malformed, "json_duplicate_key", "a name stands twice in an object")
+	case ok && errors.Is(err, json.ErrUnknownName):
+		return fault.New(fault.Malformed, "unknown_field", "the body has a field that this route does not take")
+	case ok:
+		return atField(fault.Invalid, string(semantic.JSONPointer), "field_wrong_type", "this value has the wrong type")
+	}
+	return fault.New(fault.Malformed, "json_invalid", "the body is not one valid JSON document in UTF-8")
+}
+
+func atField(kind fault.Kind, pointer, code, message string) error {
+	return &fault.Error{Kind: kind, Code: code, Detail: message, Problems: []fault.Problem{{Pointer: pointer, Code: code, Message: message}}}
+}
