@@ -1,0 +1,56 @@
+// Command ocelot runs the whole service in one process and is the tool for it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/ocelot-log/ocelot/internal/config"
+	"github.com/spf13/cobra"
+)
+
+// version is set when the binary is built.
+var version = "dev"
+
+// Exit codes: 1 for failures, 78 (EX_CONFIG) for settings.
+const exitSettings = 78
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err := newRootCmd().ExecuteContext(ctx)
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "ocelot:", err)
+	if _, bad := errors.AsType[config.Problems](err); bad {
+		os.Exit(exitSettings)
+	}
+	os.Exit(1)
+}
+
+func newRootCmd() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ocelot",
+		Short:         "Logs and audit events: accept, keep, find",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().String("config", "", "YAML file of settings; the environment goes over it")
+	root.AddCommand(newUpCmd(), newTokenCmd(), newTenantCmd(), newConfigCmd(), newVersionCmd(), newHealthCmd(),
+		newSendCmd(), newSearchCmd(), newBenchCmd())
+	return root
+}
+
+// settings loads what --config and the environment say.
+func settings(cmd *cobra.Command) (config.Settings, error) {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return config.Settings{}, err
+	}
+	return config.Load(path, os.Environ())
+}

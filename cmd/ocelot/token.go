@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/app"
+	"github.com/spf13/cobra"
+)
+
+func newTokenCmd() *cobra.Command {
+	var (
+		tenants []string
+		roles   []string
+		subject string
+		ttl     time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Print a JWT for the API",
+		Long: "Prints a JWT and nothing else, signed with JWT_SECRET or with the secret of the data directory.\n" +
+			"Roles: writer posts, reader reads, admin does both and manages; the tenant * with the role admin is the platform admin.",
+		Example: "  curl -H \"Authorization: Bearer $(ocelot token --role reader)\" http://127.0.0.1:8080/api/v1/logs",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := settings(cmd)
+			if err != nil {
+				return err
+			}
+			token, err := app.Token(s, app.TokenRequest{Subject: subject, Tenants: tenants, Roles: roles, TTL: ttl})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
+			return err
+		},
+	}
+	cmd.Flags().StringSliceVar(&tenants, "tenant", []string{"default"}, "tenants that the token is for, comma-separated; * for all")
+	cmd.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "roles: writer, reader, admin")
+	cmd.Flags().StringVar(&subject, "subject", "cli", "who the token is for; stands in audit entries")
+	cmd.Flags().DurationVar(&ttl, "ttl", 12*time.Hour, "how long it is valid")
+	return cmd
+}

@@ -1,0 +1,184 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/config"
+	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/store"
+	"github.com/ocelot-log/ocelot/internal/tenant"
+)
+
+// defaultTenant is made at the first start.
+const defaultTenant = "default"
+
+// TokenRequest is what a new token says.
+type TokenRequest struct {
+	Subject string
+	Tenants []string
+	Roles   []string
+	TTL     time.Duration
+}
+
+// Token makes a JWT with the settings' secret, or with that of the data directory.
+func Token(s config.Settings, r TokenRequest) (string, error) {
+	secret, err := secretOf(s)
+	if err != nil {
+		return "", err
+	}
+	token, _, _, err := auth.Mint(secret, auth.Claims{
+		Subject: r.Subject, Tenants: r.Tenants, Roles: r.Roles, TTL: r.TTL, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
+	})
+	return token, err
+}
+
+func secretOf(s config.Settings) (auth.Secret, error) {
+	if s.JWTSecret.IsSet() {
+		return s.JWTSecret, nil
+	}
+	secret, err := readSecret(s.DataDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return secret, fmt.Errorf("there is no secret in %s yet: start `ocelot up` once, or set JWT_SECRET or DATA_DIR", s.DataDir)
+	}
+	return secret, err
+}
+
+// Address is the URL of the API that runs on the data directory.
+func Address(s config.Settings) (string, error) {
+	b, err := os.ReadFile(filepath.Join(s.DataDir, addressFile))
+	if err != nil {
+		return "", fmt.Errorf("no `ocelot up` runs on %s", s.DataDir)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// Tenant is a tenant as people see it.
+type Tenant struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// CreateTenant creates a tenant: in the files when nobody owns the data directory, else through its owner.
+func CreateTenant(ctx context.Context, s config.Settings, slug, name string) (Tenant, error) {
+	if !tenant.ValidSlug(slug) {
+		return Tenant{}, fmt.Errorf("%q is no tenant id: 3 to 40 of a-z, 0-9 and -", slug)
+	}
+	if name == "" {
+		name = slug
+	}
+	var made Tenant
+	err := withRecord(s, func(st store.Store) error {
+		info := newTenant(slug, name)
+		made = shown(info)
+		return st.CreateTenant(ctx, info)
+	}, func() error {
+		return askOwner(ctx, s, http.MethodPost, "/api/v1/tenants", map[string]string{"id": slug, "name": name}, &made)
+	})
+	return made, explain(err)
+}
+
+// ListTenants lists the tenants, from the files or through the owner of the data directory.
+func ListTenants(ctx context.Context, s config.Settings) ([]Tenant, error) {
+	var list []Tenant
+	err := withRecord(s, func(st store.Store) error {
+		infos, err := st.ListTenants(ctx)
+		for _, i := range infos {
+			list = append(list, shown(i))
+		}
+		return err
+	}, func() error {
+		return askOwner(ctx, s, http.MethodGet, "/api/v1/tenants", nil, &list)
+	})
+	return list, explain(err)
+}
+
+func shown(i tenant.Info) Tenant { return Tenant{i.Slug, i.Name, i.CreatedAt} }
+
+func newTenant(slug, name string) tenant.Info {
+	return tenant.Info{ID: tenant.NewID(), Slug: slug, Name: name, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
+}
+
+// ensureTenant makes a tenant where there is none of that slug.
+func ensureTenant(ctx context.Context, st store.Tenants, slug, name string) error {
+	err := st.CreateTenant(ctx, newTenant(slug, name))
+	if fault.KindOf(err) == fault.Conflict {
+		return nil
+	}
+	return err
+}
+
+// withRecord runs direct on the opened record when the data directory is free, else beside.
+func withRecord(s config.Settings, direct func(store.Store) error, beside func() error) (err error) {
+	dir, err := ownDataDir(s.DataDir)
+	if errors.Is(err, errOwned) {
+		return beside()
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.release()) }()
+	st, err := store.NewSQLite(dir.file(storeFile), store.SQLiteConfig{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return direct(st)
+}
+
+// askOwner sends a request to the process that owns the data directory, as the platform's admin.
+func askOwner(ctx context.Context, s config.Settings, method, path string, body, data any) error {
+	url, err := Address(s)
+	if err != nil {
+		return fmt.Errorf("%w, though a process holds its lock: it may be starting; try again", err)
+	}
+	token, err := Token(s, TokenRequest{Subject: "local-admin", Tenants: []string{auth.AllTenants}, Roles: []string{"admin"}, TTL: time.Minute})
+	if err != nil {
+		return err
+	}
+	var sent bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&sent).Encode(body); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url+path, &sent)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("nothing answers at %s: %w", url, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode >= 300 {
+		var problem struct{ Code, Detail string }
+		_ = json.NewDecoder(res.Body).Decode(&problem)
+		return fault.New(fault.Conflict, problem.Code, problem.Detail)
+	}
+	return json.NewDecoder(res.Body).Decode(&struct{ Data any }{data})
+}
+
+// explain leaves of a fault what a person at a terminal needs.
+func explain(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Detail != "" {
+		return errors.New(f.Detail)
+	}
+	return err
+}

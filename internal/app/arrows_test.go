@@ -1,0 +1,62 @@
+package app
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed says which packages of ours each package may import; docs/design.md draws it. telemetry and
+// fault may be imported by every package of internal, logentry by every package.
+var allowed = map[string][]string{
+	"pkg/logentry":           {},
+	"internal/fault":         {},
+	"internal/telemetry":     {},
+	"internal/sqlite":        {},
+	"internal/tenant":        {},
+	"internal/query":         {},
+	"internal/auth":          {"internal/tenant"},
+	"internal/auth/authtest": {"internal/auth", "internal/tenant"},
+	"internal/queue":         {"internal/sqlite"},
+	"internal/store":         {"internal/auth", "internal/query", "internal/sqlite", "internal/tenant"},
+	"internal/search":        {"internal/auth", "internal/query", "internal/sqlite"},
+	"internal/ingest":        {"internal/auth", "internal/queue"},
+	"internal/drain":         {"internal/queue", "internal/search", "internal/store"},
+	"internal/httpapi":       {"docs", "internal/auth", "internal/ingest", "internal/query", "internal/search", "internal/store", "internal/tenant"},
+	"internal/config":        {"internal/auth"},
+	"internal/lines":         {},
+	"internal/bench":         {},
+	"docs":                   {},
+}
+
+func TestImportsPointDownOnly(t *testing.T) {
+	const module = "github.com/ocelot-log/ocelot/"
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		from := strings.TrimPrefix(words[0], module)
+		if from == "internal/app" || strings.HasPrefix(from, "cmd/") || strings.HasPrefix(from, "tests/") {
+			continue
+		}
+		may, known := allowed[from]
+		if !known {
+			t.Errorf("%s is not in the picture: a new package must earn a word there", from)
+		}
+		for _, imported := range words[1:] {
+			to, ours := strings.CutPrefix(imported, module)
+			everywhere := to == "pkg/logentry" || strings.HasPrefix(from, "internal/") && (to == "internal/fault" || to == "internal/telemetry")
+			if ours && !everywhere && !slices.Contains(may, to) {
+				t.Errorf("%s imports %s; the arrows of docs/design.md do not allow it", from, to)
+			}
+		}
+		seen++
+	}
+	if seen < 10 {
+		t.Errorf("only %d packages seen", seen)
+	}
+}

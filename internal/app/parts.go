@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/config"
+	"github.com/ocelot-log/ocelot/internal/drain"
+	"github.com/ocelot-log/ocelot/internal/httpapi"
+	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/queue"
+	"github.com/ocelot-log/ocelot/internal/search"
+	"github.com/ocelot-log/ocelot/internal/store"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
+	"github.com/ocelot-log/ocelot/internal/tenant"
+	"go.uber.org/zap"
+	"golang.org/x/term"
+)
+
+// backends are what stands behind the three contracts.
+type backends struct {
+	queue queue.Queue
+	store store.Store
+	index search.Index
+}
+
+// Close closes what was opened, the queue first.
+func (b *backends) Close() error {
+	var errs []error
+	if b.queue != nil {
+		errs = append(errs, b.queue.Close())
+	}
+	if b.store != nil {
+		errs = append(errs, b.store.Close())
+	}
+	if b.index != nil {
+		errs = append(errs, b.index.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// newServer wires the HTTP side: who may call, where entries go, where they are found.
+func newServer(s config.Settings, b *backends, in *ingest.Ingest, tel telemetry.Telemetry, version string) (*httpapi.Server, error) {
+	tenants := tenant.NewCache(b.store)
+	authn, err := auth.New(auth.Config{Secret: s.JWTSecret, Issuer: s.JWTIssuer, Audience: s.JWTAudience, MaxTTL: s.JWTMaxTTL}, tenants)
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.New(
+		httpapi.Config{Version: version, MaxFutureSkew: s.MaxFutureSkew, ShutdownGrace: s.ShutdownGrace},
+		httpapi.Access{Auth: authn, Tenants: tenants},
+		httpapi.Writing{Ingest: in, Queue: b.queue},
+		httpapi.Reading{Store: b.store, Index: b.index, Cursors: query.NewCursors(derive(s.JWTSecret, "cursors"))},
+		tel.Named("api"))
+}
+
+// derive makes a key of its own for one purpose out of the secret, so that all processes with one secret agree.
+func derive(secret auth.Secret, purpose string) []byte {
+	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
+	mac.Write([]byte("ocelot " + purpose))
+	return mac.Sum(nil)
+}
+
+func ingestConfig(s config.Settings) ingest.Config {
+	host, _ := os.Hostname()
+	return ingest.Config{
+		InFlight:      s.IngestInFlight,
+		Linger:        s.IngestLinger,
+		BufferBytes:   int64(s.IngestBuffer),
+		SchemaVersion: s.EventSchemaVersion,
+		Producer:      host,
+	}
+}
+
+func drainConfig(s config.Settings) drain.Config {
+	return drain.Config{
+		Pollers:       s.WorkerPollers,
+		BudgetBytes:   int64(s.WorkerBudget),
+		Wait:          s.WorkerPollWait,
+		Visibility:    s.WorkerVisibility,
+		IndexPatience: s.WorkerIndexPatience,
+		ShutdownGrace: s.ShutdownGrace,
+	}
+}
+
+// serveMetrics serves the second listener until ctx ends.
+func serveMetrics(ctx context.Context, l net.Listener, h http.Handler) error {
+	hs := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	context.AfterFunc(ctx, func() { _ = hs.Close() })
+	if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func newLog(s config.Settings) (*zap.Logger, error) {
+	console := s.LogFormat == "console" || s.LogFormat == "auto" && term.IsTerminal(int(os.Stderr.Fd()))
+	return telemetry.NewLog(s.LogLevel, console)
+}
+
+// limitMemory makes the collector work harder near a bound instead of letting the heap double, unless the
+// operator has said something himself.
+func limitMemory(bytes int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(bytes)
+	}
+}

@@ -1,0 +1,136 @@
+// Package app wires the parts: settings → backends → parts → Run. It is the only package that knows
+// everything.
+//
+//	           ┌────────── httpapi ──────────┐
+//	           │ auth ◀─ tenant.Cache ◀─ store│
+//	requests ─▶│ ingest ─▶ queue              │      stop order:
+//	           │ search, store (reading)      │      httpapi → ingest → drain → metrics → backends
+//	           └──────────────────────────────┘
+//	queue ─▶ drain ─▶ store, then search, then delete
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/ocelot-log/ocelot/internal/config"
+	"github.com/ocelot-log/ocelot/internal/drain"
+	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
+	"go.uber.org/zap"
+)
+
+// Up runs everything in one process on the embedded backends until ctx ends, then stops in order. It
+// prints to out how to sign in once it is ready.
+func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (err error) {
+	log, err := newLog(s)
+	if err != nil {
+		return err
+	}
+	tel := telemetry.Telemetry{Log: log, Metrics: telemetry.NewMetrics()}
+	limitMemory(embeddedMemory)
+
+	dir, err := ownDataDir(s.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.release()) }()
+	fresh := isFresh(dir)
+	if !s.JWTSecret.IsSet() {
+		if s.JWTSecret, err = dir.secret(); err != nil {
+			return err
+		}
+	}
+	b, err := openEmbedded(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := ensureTenant(ctx, b.store, defaultTenant, "Default"); err != nil {
+		return err
+	}
+
+	in := ingest.New(ingestConfig(s), b.queue, tel.Named("ingest"))
+	worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
+	server, err := newServer(s, b, in, tel, version)
+	if err != nil {
+		return err
+	}
+	api, err := net.Listen("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+	if err != nil {
+		return fmt.Errorf("the API can't listen (HOST, PORT): %w", err)
+	}
+	metrics, err := net.Listen("tcp", net.JoinHostPort(s.MetricsHost, strconv.Itoa(s.MetricsPort)))
+	if err != nil {
+		_ = api.Close()
+		return fmt.Errorf("the metrics can't listen (METRICS_HOST, METRICS_PORT): %w", err)
+	}
+	url := "http://" + reachable(api.Addr())
+	if err := dir.announce(url); err != nil {
+		return err
+	}
+	log.Info("ready", zap.String("api", url), zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("data", s.DataDir), zap.String("version", version))
+	welcome(out, url, "http://"+reachable(metrics.Addr()), s.DataDir, fresh)
+
+	err = runStages(ctx, []stage{
+		{"api", func(ctx context.Context) error { return server.Serve(ctx, api) }},
+		{"ingest", in.Run},
+		{"worker", func(ctx context.Context) error {
+			if err := rebuildIndex(ctx, b.store, b.index, tel.Log.Named("rebuild")); err != nil {
+				return err
+			}
+			return worker.Run(ctx)
+		}},
+		{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, server.MetricsHandler()) }},
+	})
+	log.Info("stopped", zap.Error(err))
+	return err
+}
+
+func isFresh(d *dataDir) bool {
+	_, err := os.Stat(d.file(storeFile))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// reachable is an address that a client of this machine can use.
+func reachable(a net.Addr) string {
+	host, port, _ := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// welcome says where everything is and, as a command that can be pasted, how to send a first entry.
+func welcome(out io.Writer, url, metrics, dir string, fresh bool) {
+	self, env := os.Args[0], ""
+	if dir != "./data" {
+		env = "DATA_DIR=" + dir + " "
+	}
+	head := "Ocelot is ready."
+	if fresh {
+		head = "Ocelot is ready; this is a new data directory, with a tenant `default` and a secret of its own."
+	}
+	_, _ = fmt.Fprintf(out, `%s
+
+  API      %s
+  Metrics  %s/metrics
+  Data     %s
+
+Send a first entry:
+
+  curl -sS %s/api/v1/logs -H "Authorization: Bearer $(%s%s token --role writer)" \
+    -H 'Content-Type: application/json' -d '{"service":"demo","action":"CREATE","message":"hello from the first entry"}'
+
+Find it again:
+
+  %s%s search hello
+
+To sign in elsewhere, print a token: %s%s token --role admin --ttl 12h
+`, head, url, metrics, dir, url, env, self, env, self, env, self)
+}
