@@ -59,16 +59,14 @@ func (f *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.stored = map[string]string{}
 	}
 	var ids []string
-	duplicates, i := 0, 0
+	i := 0
 	for line := range bytes.Lines(body) {
 		var e struct{ Message string }
 		if err := json.Unmarshal(line, &e); err != nil {
 			f.t.Errorf("%s: %v", line, err)
 		}
 		id := logentry.KeyedID("t", r.Header.Get("Idempotency-Key"), i, line).String()
-		if _, there := f.stored[id]; there {
-			duplicates++
-		} else {
+		if _, there := f.stored[id]; !there {
 			f.stored[id] = e.Message
 			f.order = append(f.order, e.Message)
 		}
@@ -79,7 +77,7 @@ func (f *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	w.WriteHeader(http.StatusAccepted)
-	fmt.Fprintf(w, `{"data":{"ids":["%s"],"count":%d,"status":"queued","duplicates":%d},"meta":{}}`, strings.Join(ids, `","`), len(ids), duplicates)
+	fmt.Fprintf(w, `{"data":{"ids":["%s"],"count":%d,"status":"queued","duplicates":0},"meta":{}}`, strings.Join(ids, `","`), len(ids))
 }
 
 // counts is how often each message is stored.

@@ -298,11 +298,11 @@ func (s *sending) refuse(b *batch, bad map[int]string) error {
 
 // finish prints the last line and makes the error of what was not acknowledged. Nobody else works any more.
 func (s *sending) finish(ctx context.Context, stdout io.Writer) error {
-	already := ""
+	collapsed := ""
 	if n := s.d.duplicates.Load(); n > 0 {
-		already = fmt.Sprintf(" (%d were there already)", n)
+		collapsed = fmt.Sprintf(" (%d of them copies with the same event_id)", n)
 	}
-	_, err := fmt.Fprintf(stdout, "sent %d entries in %d batches%s, %d refused\n", s.d.entries.Load(), s.d.batches.Load(), already, s.d.bad.Load())
+	_, err := fmt.Fprintf(stdout, "sent %d entries in %d batches%s, %d refused\n", s.d.entries.Load(), s.d.batches.Load(), collapsed, s.d.bad.Load())
 	if err != nil {
 		return err
 	}

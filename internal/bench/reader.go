@@ -38,7 +38,7 @@ func (r *reader) get(ctx context.Context, tenant string, params url.Values) ([]b
 	}
 	resp, err := r.cfg.HTTP.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nothing answers at %s: is `ocelot up` running? (%w)", r.cfg.URL, err)
 	}
 	defer resp.Body.Close()
 	r.body.Reset()

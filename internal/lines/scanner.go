@@ -25,6 +25,7 @@ type Line struct {
 	Text   []byte // at most the scanner's limit; valid until the next call
 	Number int    // from 1, empty lines counted
 	Lost   int    // bytes beyond the limit that are not in Text
+	Zeros  int    // NUL bytes at the beginning that are not in Text, as a crash or a truncation leaves them in a file; 0 for OnlyLF
 }
 
 // Scanner cuts a stream into lines. It can be asked again after io.EOF, when the stream may have grown.
@@ -37,6 +38,7 @@ type Scanner struct {
 	from, to int
 	part     []byte // beginning of a line whose end was not read yet
 	lost     int
+	zeros    int
 	begun    bool // part belongs to a line, even if it is empty
 	afterCR  bool // an LF that comes next belongs to the line before
 	number   int
@@ -52,7 +54,7 @@ func NewScanner(r io.Reader, endings Endings, limit int) *Scanner {
 // with the beginning of an unended line kept for a later call or for Rest; other errors are the reader's.
 func (s *Scanner) Next() (Line, error) {
 	if !s.begun {
-		s.part, s.lost = s.part[:0], 0
+		s.part, s.lost, s.zeros = s.part[:0], 0, 0
 	}
 	for {
 		if s.from == s.to {
@@ -120,6 +122,11 @@ func (s *Scanner) ending(chunk []byte) int {
 
 func (s *Scanner) keep(piece []byte) {
 	s.begun = true
+	if len(s.part) == 0 && s.endings == AnyEnding {
+		text := bytes.TrimLeft(piece, "\x00")
+		s.zeros += len(piece) - len(text)
+		piece = text
+	}
 	if room := s.limit - len(s.part); len(piece) > room {
 		s.lost += len(piece) - room
 		piece = piece[:room]
@@ -130,5 +137,5 @@ func (s *Scanner) keep(piece []byte) {
 func (s *Scanner) line() Line {
 	s.number++
 	s.begun = false
-	return Line{Text: s.part, Number: s.number, Lost: s.lost}
+	return Line{Text: s.part, Number: s.number, Lost: s.lost, Zeros: s.zeros}
 }

@@ -20,13 +20,13 @@ func all(t *testing.T, r io.Reader, e Endings, limit int) (texts []string, lost 
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts, lost = append(texts, string(line.Text)), append(lost, line.Lost)
+		texts, lost = append(texts, string(line.Text)), append(lost, line.Lost+line.Zeros)
 		if line.Number != len(texts) {
 			t.Fatalf("line %d says it is number %d", len(texts), line.Number)
 		}
 	}
 	if line, ok := s.Rest(); ok {
-		texts, lost = append(texts, string(line.Text)), append(lost, line.Lost)
+		texts, lost = append(texts, string(line.Text)), append(lost, line.Lost+line.Zeros)
 	}
 	return texts, lost
 }
@@ -66,6 +66,20 @@ func TestScannerCountsWhatItCuts(t *testing.T) {
 	got, lost := all(t, strings.NewReader("1234567890\n123\n"), AnyEnding, 4)
 	if got[0] != "1234" || lost[0] != 6 || got[1] != "123" || lost[1] != 0 {
 		t.Fatalf("%q %v", got, lost)
+	}
+}
+
+func TestScannerPassesOverTheZerosThatACrashLeaves(t *testing.T) {
+	s := NewScanner(iotest.OneByteReader(strings.NewReader("one\n\x00\x00\x00two\x00\n\x00\n")), AnyEnding, 4)
+	for _, want := range []Line{{Text: []byte("one")}, {Text: []byte("two\x00"), Zeros: 3}, {Zeros: 1}} {
+		line, err := s.Next()
+		if err != nil || string(line.Text) != string(want.Text) || line.Zeros != want.Zeros || line.Lost != 0 {
+			t.Fatalf("%q %+v %v, want %+v", line.Text, line, err, want)
+		}
+	}
+	raw := NewScanner(strings.NewReader("\x00x\n"), OnlyLF, 4)
+	if line, err := raw.Next(); err != nil || string(line.Text) != "\x00x" {
+		t.Fatalf("%q %v", line.Text, err)
 	}
 }
 

@@ -29,9 +29,9 @@ type Text struct {
 	Now      func() time.Time // nil is time.Now
 }
 
-// Append appends line as an entry in JSON and an LF to dst. ok is false where the line is blank, in which
-// case nothing is appended. The message is the line as it is; the metadata names the file and line, and what
-// was done to it: cut_bytes (that did not fit), invalid_utf8 (bytes that were replaced by U+FFFD),
+// Append appends line as an entry in JSON and an LF to dst. ok is false where nothing in the line can be
+// seen, in which case nothing is appended. The message is the line as it is; the metadata names the file and line, and what
+// was done to it: cut_bytes (that did not fit), zero_bytes (that stood before the text), invalid_utf8 (bytes that were replaced by U+FFFD),
 // timestamp_ignored (the time found is not one that the service takes).
 func (t Text) Append(dst []byte, line Line) (out []byte, ok bool) {
 	message, replaced, cut := clean(line.Text)
@@ -63,6 +63,9 @@ func (t Text) Append(dst []byte, line Line) (out []byte, ok bool) {
 	dst = strconv.AppendInt(append(dst, `"line":`...), int64(line.Number), 10)
 	if cut > 0 {
 		dst = strconv.AppendInt(append(dst, `,"cut_bytes":`...), int64(cut), 10)
+	}
+	if line.Zeros > 0 {
+		dst = strconv.AppendInt(append(dst, `,"zero_bytes":`...), int64(line.Zeros), 10)
 	}
 	if replaced > 0 {
 		dst = strconv.AppendInt(append(dst, `,"invalid_utf8":`...), int64(replaced), 10)
@@ -126,10 +129,15 @@ func plain(line []byte) bool {
 	return true
 }
 
-// blank says that there is nothing to read in s: white space, marks of no width, a byte order mark.
+// blank says that nothing in s can be seen: the service takes no such message.
 func blank(s string) bool {
+	const brailleBlank = 0x2800
 	for _, r := range s {
-		if !unicode.IsSpace(r) && !unicode.Is(unicode.Cf, r) && !unicode.IsControl(r) {
+		if ' ' < r && r < 0x7f {
+			return false
+		}
+		if r > 0x7f && unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) &&
+			!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && r != brailleBlank {
 			return false
 		}
 	}

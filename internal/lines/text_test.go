@@ -45,10 +45,27 @@ func TestAppendMakesAnEntryOfALine(t *testing.T) {
 }
 
 func TestAppendPassesOverBlankLines(t *testing.T) {
-	for _, line := range []string{"", " ", "\t \v", "\u200b\ufeff", "\u00a0"} {
+	for _, line := range []string{"", " ", "\t \v", "\u200b\ufeff", "\u00a0", "\u3164\u2800\u0301", "\x01\x7f"} {
 		if out, ok := (Text{}).Append([]byte("x"), Line{Text: []byte(line)}); ok || string(out) != "x" {
 			t.Errorf("%q became %q", line, out)
 		}
+	}
+}
+
+func TestTheServiceTakesWhatAppendMakes(t *testing.T) {
+	text := Text{Service: "web", Severity: logentry.Info, File: "a\xff.log", Clock: Clock{Before: time.Now()}}
+	var body []byte
+	want := 0
+	for _, line := range []string{"x", "\u200bé", "\xff", "\u0301a", "\x00b", "\u2028.", strings.Repeat("\x02", 1<<17) + "x",
+		"x" + strings.Repeat("\x02", 1<<17), strings.Repeat("日", 1<<16), "Feb 29 11:00:00 y", "0000-01-01 00:00:00 z", "9999-12-31 23:59:59 z"} {
+		if out, ok := text.Append(body, Line{Text: []byte(line), Number: 1}); ok {
+			body = out
+			want++
+		}
+	}
+	entries, err := logentry.Decode(body, logentry.NDJSON, logentry.Options{})
+	if err != nil || len(entries) != want || want < 10 {
+		t.Fatalf("%d of %d: %v", len(entries), want, err)
 	}
 }
 
@@ -70,6 +87,10 @@ func TestAppendNotesWhatItChanged(t *testing.T) {
 	e = entry(t, text, "x"+strings.Repeat("\x01", MaxMessage-1))
 	if cut, _ := e.Metadata["cut_bytes"].(float64); int(cut)+len(e.Message) != MaxMessage || len(e.Message)*6 > maxEncoded+6 {
 		t.Fatalf("%d bytes, %v", len(e.Message), e.Metadata)
+	}
+	out, _ := text.Append(nil, Line{Text: []byte("x"), Number: 1, Zeros: 9})
+	if !strings.Contains(string(out), `"zero_bytes":9`) {
+		t.Fatalf("%s", out)
 	}
 	e = entry(t, text, "2024-06-01 00:00:00 from the future")
 	if e.Timestamp != "" || e.Metadata["timestamp_ignored"] != true {
@@ -131,6 +152,9 @@ func FuzzLines(f *testing.F) {
 			}
 			var e sent
 			if err := json.Unmarshal(out, &e); err != nil {
+				t.Fatalf("%q: %v", out, err)
+			}
+			if _, err := logentry.Decode(out, logentry.NDJSON, logentry.Options{}); err != nil {
 				t.Fatalf("%q: %v", out, err)
 			}
 			if len(e.Message) > MaxMessage || utf8.ValidString(line) && !strings.HasPrefix(line, e.Message) {
