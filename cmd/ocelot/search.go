@@ -189,7 +189,7 @@ func queryError(err error) error {
 	}
 	var b strings.Builder
 	for _, p := range r.Errors {
-		if p.Message == r.Detail {
+		if strings.HasPrefix(r.Detail, p.Message) {
 			continue
 		}
 		fmt.Fprintf(&b, "\n  %s", visible(p.Pointer+" "+p.Code+": "+p.Message))

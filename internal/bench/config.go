@@ -98,7 +98,7 @@ type Requests struct {
 type Entries struct {
 	Sent         int64 `json:"sent"`
 	Acknowledged int64 `json:"acknowledged"`
-	Refused      int64 `json:"refused"` // 4xx: must not be found
+	Refused      int64 `json:"refused"` // 4xx, or never reached the service: must not be found
 	Unknown      int64 `json:"unknown"` // timeouts, broken connections, 5xx: may be found, once
 	Found        int64 `json:"found"`
 	Missing      int64 `json:"missing"`    // acknowledged, not found
