@@ -45,7 +45,10 @@ type SQLite struct {
 	builder   *builder
 }
 
-const formatVersion = 1
+const (
+	formatVersion = 1
+	filePageSize  = 16384 // an Add writes megabytes; pages of 4 KiB cost a fifth more CPU, mostly in the kernel
+)
 
 var sqliteSchema = []string{
 	"CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -61,7 +64,7 @@ func NewSQLite(path string, cfg SQLiteConfig) (*SQLite, error) {
 		cfg.WriterCacheKiB = 8192
 	}
 	db, err := sqlite.Open(path, sqlite.Options{Schema: sqliteSchema, WriterCacheKiB: cfg.WriterCacheKiB,
-		ReaderCacheKiB: cfg.ReaderCacheKiB, Readers: cfg.Readers, MaxPages: cfg.MaxPages})
+		ReaderCacheKiB: cfg.ReaderCacheKiB, Readers: cfg.Readers, MaxPages: cfg.MaxPages, PageSize: filePageSize})
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,9 @@ package search
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"hash/maphash"
+	"maps"
 	"slices"
 
 	"github.com/ocelot-log/ocelot/internal/query"
@@ -40,7 +40,7 @@ type term struct {
 
 // sortKey sorts most terms without a look at their bytes.
 type sortKey struct {
-	key uint64 // the first bytes behind FTS5's own
+	key uint64 // the first bytes that its group does not share
 	n   uint32
 }
 
@@ -184,18 +184,7 @@ func (b *builder) write(w *segmentWriter) (pages int, err error) {
 // sort brings the terms into order, and the postings into the order of the terms: after it, the postings
 // of term n end at starts[n].
 func (b *builder) sort() {
-	b.order = slices.Grow(b.order[:0], len(b.terms))
-	for n := range b.terms {
-		var first [8]byte
-		copy(first[:], b.bytes(uint32(n))[1:])
-		b.order = append(b.order, sortKey{binary.BigEndian.Uint64(first[:]), uint32(n)})
-	}
-	slices.SortFunc(b.order, func(x, y sortKey) int {
-		if x.key != y.key {
-			return cmp.Compare(x.key, y.key)
-		}
-		return bytes.Compare(b.bytes(x.n), b.bytes(y.n))
-	})
+	b.sortTerms()
 	b.starts = slices.Grow(b.starts[:0], len(b.terms))[:len(b.terms)]
 	at := uint32(0)
 	for _, k := range b.order {
@@ -207,6 +196,61 @@ func (b *builder) sort() {
 		b.sorted[b.starts[n]] = b.posts[i]
 		b.starts[n]++
 	}
+}
+
+// sortTerms puts the terms into order, group by group: those of a tenant and a mark begin alike, often with
+// much more than that, as ids made from the time do. What they share tells nothing, so that the eight bytes
+// behind it mostly decide.
+func (b *builder) sortTerms() {
+	groups := map[uint64]*termGroup{}
+	var last *termGroup
+	for n := range b.terms {
+		s := b.bytes(uint32(n))
+		head, key := 1, uint64(0)
+		for ; s[head-1] < 0x80; head++ {
+			key = key<<8 | uint64(s[head])
+		}
+		if last == nil || last.key != key {
+			if last = groups[key]; last == nil {
+				last = &termGroup{key: key, first: s, shared: len(s)}
+				groups[key] = last
+			}
+		}
+		shared := head
+		for most := min(len(s), last.shared); shared < most && s[shared] == last.first[shared]; {
+			shared++
+		}
+		last.shared = shared
+		last.terms = append(last.terms, uint32(n))
+	}
+	sorted := slices.SortedFunc(maps.Values(groups), func(x, y *termGroup) int { return bytes.Compare(x.first, y.first) })
+	b.order = slices.Grow(b.order[:0], len(b.terms))
+	for _, g := range sorted {
+		from := len(b.order)
+		for _, n := range g.terms {
+			s := b.bytes(n)
+			var key [8]byte
+			copy(key[:], s[g.shared:])
+			b.order = append(b.order, sortKey{binary.BigEndian.Uint64(key[:]), n})
+		}
+		slices.SortFunc(b.order[from:], func(x, y sortKey) int {
+			if x.key != y.key {
+				if x.key < y.key {
+					return -1
+				}
+				return 1
+			}
+			return bytes.Compare(b.bytes(x.n), b.bytes(y.n))
+		})
+	}
+}
+
+// termGroup is the terms of a tenant and a mark.
+type termGroup struct {
+	key    uint64 // the number and the mark
+	first  []byte // one of them
+	shared int    // how many bytes all of them begin with
+	terms  []uint32
 }
 
 // positions writes the positions of one term in one row into the empty dst, with their length before

@@ -28,6 +28,7 @@ type Options struct {
 	ReaderCacheKiB int      // page cache of each reader; 0: 4,096
 	Readers        int      // connections for reading; 0: 4
 	MaxPages       int      // of 4 KiB; 0: no limit. Beyond it writes fail as on a full disk
+	PageSize       int      // bytes, of a file that is made; 0: 4,096. Larger ones save system calls where much is appended
 }
 
 // DB is an open file.
@@ -51,8 +52,36 @@ type Conn struct {
 
 // Open opens or makes the file at path and its schema. It refuses a file whose commits would not be durable.
 func Open(path string, o Options) (*DB, error) {
+	pageSize := or(o.PageSize, defaultPageSize)
+	if pageSize != defaultPageSize && path != ":memory:" {
+		if err := setPageSize(path, pageSize); err != nil {
+			return nil, Fault(err, "open "+path)
+		}
+		o.Schema = append([]string{fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", logPages*defaultPageSize/pageSize)}, o.Schema...)
+		o.MaxPages = o.MaxPages * defaultPageSize / pageSize
+	}
 	d, err := open(path, dsn(path, or(o.WriterCacheKiB, 16_384), o.MaxPages), o)
 	return d, Fault(err, "open "+path)
+}
+
+const (
+	defaultPageSize = 4096
+	logPages        = 8000 // of the default size: how long the log gets before it is folded into the file
+)
+
+// setPageSize makes the file if it is not there: the size of its pages is fixed from the moment it is in WAL
+// mode, and the driver sets that mode before a page size that is among a connection's pragmas.
+func setPageSize(path string, size int) error {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		return nil
+	}
+	db, err := sql.Open("sqlite", fileURI(path))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	_, err = db.Exec(fmt.Sprintf("PRAGMA page_size = %d; PRAGMA journal_mode = WAL", size))
+	return errors.Join(err, db.Close())
 }
 
 func open(path, writerDSN string, o Options) (d *DB, err error) {
@@ -123,7 +152,7 @@ func dsn(path string, cacheKiB, maxPages int) string {
 	q := url.Values{}
 	q.Set("_txlock", "immediate")
 	for _, p := range []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "temp_store(2)",
-		fmt.Sprintf("cache_size(-%d)", cacheKiB), "wal_autocheckpoint(8000)", "journal_size_limit(67108864)"} {
+		fmt.Sprintf("cache_size(-%d)", cacheKiB), fmt.Sprintf("wal_autocheckpoint(%d)", logPages), "journal_size_limit(67108864)"} {
 		q.Add("_pragma", p)
 	}
 	if maxPages > 0 {
@@ -132,7 +161,11 @@ func dsn(path string, cacheKiB, maxPages int) string {
 	if path == ":memory:" {
 		return "file::memory:?" + q.Encode()
 	}
-	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() + "?" + q.Encode()
+	return fileURI(path) + "?" + q.Encode()
+}
+
+func fileURI(path string) string {
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String()
 }
 
 // Write runs fn in one transaction and returns when it is durable. Writes of a file run one after the
