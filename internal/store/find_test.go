@@ -67,7 +67,7 @@ func checkHits(t testing.TB, page query.Page, want []query.Position, more bool) 
 func findCorpus(t testing.TB, s store.Records) []logentry.Record {
 	tn, other, m := authtest.Tenant(t, "acme"), authtest.Tenant(t, "zeta"), newMaker(30)
 	var all []logentry.Record
-	for batch := range 8 {
+	for batch := range 5 {
 		var records []logentry.Record
 		for i := range 90 {
 			e := m.entry(tn.ID())
@@ -153,7 +153,7 @@ func testFind(t *testing.T, s store.Store) {
 					}
 					after = &page.Hits[len(page.Hits)-1].Position
 				}
-				for _, skip := range []int{1, 36, len(want), len(want) + 5} {
+				for _, skip := range []int{36, len(want)} {
 					page := find(t, s, query.Query{Where: where, Sort: sort, Limit: 5, Skip: skip, Total: query.TotalExact})
 					checkHits(t, page, want[min(len(want), skip):min(len(want), skip+5)], skip+5 < len(want))
 					if page.Total != int64(len(want)) || !page.Exact {

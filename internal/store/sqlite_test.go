@@ -102,20 +102,17 @@ func TestSQLiteFindsRareEntriesAmongMany(t *testing.T) {
 	putNew(t, s, slices.Clone(all))
 	for _, where := range []query.Node{
 		query.Term{Field: query.UserID, Value: "rare user"},
-		query.Term{Field: query.UserID, Value: all[7].SessionID},
 		query.Term{Field: query.SessionID, Value: all[7].SessionID},
 	} {
-		for order, sort := range map[string]query.Sort{"newest": query.NewestFirst, "received oldest": query.ReceivedOldestFirst} {
-			want := oracle(all, where, sort)
-			page := find(t, s, query.Query{Where: where, Sort: sort, Limit: 3})
-			checkHits(t, page, want[:min(3, len(want))], len(want) > 3)
-			if page.Total != int64(len(want)) {
-				t.Fatalf("%s: total is %d, want %d", order, page.Total, len(want))
-			}
-			if len(want) == 4 {
-				page = find(t, s, query.Query{Where: where, Sort: sort, Limit: 3, After: &want[1], Total: query.TotalNone})
-				checkHits(t, page, want[2:], false)
-			}
+		want := oracle(all, where, query.NewestFirst)
+		page := find(t, s, query.Query{Where: where, Limit: 3})
+		checkHits(t, page, want[:min(3, len(want))], len(want) > 3)
+		if page.Total != int64(len(want)) {
+			t.Fatalf("total is %d, want %d", page.Total, len(want))
+		}
+		if len(want) == 4 {
+			page = find(t, s, query.Query{Where: where, Limit: 3, After: &want[1], Total: query.TotalNone})
+			checkHits(t, page, want[2:], false)
 		}
 	}
 }
