@@ -173,10 +173,10 @@ func TestEveryMessageIsLegal(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newSink()
 					s.limits = queue.Limits{MaxBytes: limit, Binary: binary}
-					var n atomic.Int64
+					var n, m atomic.Int64
 					s.hold = func() { time.Sleep(time.Duration(n.Add(1)%7) * time.Millisecond) }
 					s.answer = func(queue.Outgoing) error {
-						if n.Load()%11 == 10 {
+						if m.Add(1)%5 == 0 {
 							return errors.New("boom")
 						}
 						return nil

@@ -358,7 +358,7 @@ func BenchmarkEnvelope(b *testing.B) {
 	h := Header{TenantID: "tenant7abcde", Producer: "bench", Created: created, Count: 500}
 	for name, wire := range wires {
 		p := newPacker(b, wire)
-		var body []byte
+		body := pack(b, wire, lines, 500)
 		b.Run("pack "+name, func(b *testing.B) {
 			for b.Loop() {
 				var err error

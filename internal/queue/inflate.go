@@ -3,21 +3,15 @@ package queue
 import (
 	"encoding/base64"
 	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
-// inflaters keeps zstd decoders, which are costly to make and hold no state between envelopes.
-var inflaters = sync.Pool{New: func() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(MaxPayload+maxHeader), zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		return err
-	}
-	return d
-}}
+// inflater is for concurrent use and holds nothing between envelopes. It is made with the package, and not
+// pooled or at first use: it has a channel inside, which synctest ties to the test that made it.
+var inflater, errInflater = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
+	zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(MaxPayload+maxHeader), zstd.WithDecodeAllCapLimit(true))
 
 // inflate turns a frame into header and lines, never more than declared and never more than allowed.
 func inflate(wire Wire, frame []byte) ([]byte, error) {
@@ -45,12 +39,10 @@ func inflate(wire Wire, frame []byte) ([]byte, error) {
 	if err != nil {
 		return nil, corrupt("the frame is refused", err)
 	}
-	d, ok := inflaters.Get().(*zstd.Decoder)
-	if !ok {
-		return nil, fmt.Errorf("no zstd decoder")
+	if errInflater != nil {
+		return nil, fmt.Errorf("zstd: %w", errInflater)
 	}
-	defer inflaters.Put(d)
-	raw, err := d.DecodeAll(comp, make([]byte, 0, size))
+	raw, err := inflater.DecodeAll(comp, make([]byte, 0, size))
 	if err != nil {
 		return nil, corrupt("the frame can't be inflated", err)
 	}
