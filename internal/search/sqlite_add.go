@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/sqlite"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
@@ -33,13 +34,15 @@ func (x *SQLite) Add(ctx context.Context, records []logentry.Record) ([]Verdict,
 
 // addGroup settles the Adds that came together.
 func (x *SQLite) addGroup(group []*addition) {
-	defer func() {
+	settle := func(err error) {
 		for _, a := range group {
-			close(a.done)
+			a.err = err
 		}
-	}()
+	}
+	settle(errUnfinished) // stays only after a panic
 	items := newcomers(group)
 	if len(items) == 0 {
+		settle(nil)
 		return
 	}
 	var spill int64
@@ -60,18 +63,15 @@ func (x *SQLite) addGroup(group []*addition) {
 		if err := writeDocs(c, items); err != nil {
 			return err
 		}
-		return x.writeTerms(c, items)
-	})
-	if err == nil && x.memory {
-		// FTS5 keeps the structure in memory as long as no other connection writes. Here there is no other one.
-		_, err = x.db.Reader().ExecContext(context.Background(), "PRAGMA writable_schema=RESET")
-		err = sqlite.Fault(err, "read the index again")
-	}
-	if err != nil {
-		err = damaged(err)
-		for _, a := range group {
-			a.err = err
+		if err := x.writeTerms(c, items); err != nil || !x.memory {
+			return err
 		}
+		// FTS5 keeps the structure in memory until another connection writes. Here there is no other one.
+		_, err = c.Exec("PRAGMA writable_schema = RESET")
+		return err
+	})
+	if err != nil {
+		settle(damaged(err))
 		return
 	}
 	x.spill.Store(spill)
@@ -79,7 +79,10 @@ func (x *SQLite) addGroup(group []*addition) {
 	x.tenants = tenants
 	x.tenantsMu.Unlock()
 	x.loaded = true
+	settle(nil)
 }
+
+var errUnfinished = fault.New(fault.Internal, "index_failed", "the index stopped in the middle of a batch")
 
 // item is a record on its way into the index.
 type item struct {

@@ -16,6 +16,7 @@ import (
 type builder struct {
 	seed   maphash.Seed
 	table  []uint32 // open addressing: number of the term + 1
+	hashed int      // how many terms are in it
 	terms  []term
 	arena  []byte // the bytes of all terms
 	rows   []int64
@@ -32,7 +33,7 @@ type builder struct {
 
 // term is a different term of the batch.
 type term struct {
-	hash  uint32
+	hash  uint32 // 0: not in the table
 	count uint32
 	start uint32
 	size  uint32
@@ -81,7 +82,7 @@ func (b *builder) add(rowid int64, tenant []byte, e *logentry.Entry) {
 	for _, c := range e.ID.AppendText(id[:0]) {
 		s = append(s, encoded[c])
 	}
-	b.post(s, row)
+	b.postOnce(s, row)
 	if e.IPAddress != "" {
 		s[mark] = markField + byte(query.IPAddress)
 		var ok bool
@@ -112,7 +113,7 @@ func (b *builder) add(rowid int64, tenant []byte, e *logentry.Entry) {
 // post notes that s is at a place.
 func (b *builder) post(s []byte, place uint64) {
 	h := maphash.Bytes(b.seed, s)
-	tag := uint32(h >> 32)
+	tag := uint32(h>>32) | 1
 	mask := uint32(len(b.table) - 1)
 	i := uint32(h) & mask
 	for b.table[i] != 0 {
@@ -126,21 +127,31 @@ func (b *builder) post(s []byte, place uint64) {
 		}
 		i = (i + 1) & mask
 	}
-	n := uint32(len(b.terms))
-	b.table[i] = n + 1
+	b.table[i] = b.append(s, tag, place) + 1
+	if b.hashed++; b.hashed*2 > len(b.table) {
+		b.grow()
+	}
+}
+
+// postOnce is post for a term that no other entry has.
+func (b *builder) postOnce(s []byte, place uint64) { b.append(s, 0, place) }
+
+func (b *builder) append(s []byte, tag uint32, place uint64) (n uint32) {
+	n = uint32(len(b.terms))
 	b.terms = append(b.terms, term{hash: tag, count: 1, start: uint32(len(b.arena)), size: uint32(len(s))})
 	b.arena = append(b.arena, s...)
 	b.postTo = append(b.postTo, n)
 	b.posts = append(b.posts, place)
-	if len(b.terms)*2 > len(b.table) {
-		b.grow()
-	}
+	return n
 }
 
 func (b *builder) grow() {
 	b.table = make([]uint32, 2*len(b.table))
 	mask := uint32(len(b.table) - 1)
-	for n := range b.terms {
+	for n, t := range b.terms {
+		if t.hash == 0 {
+			continue
+		}
 		i := uint32(maphash.Bytes(b.seed, b.bytes(uint32(n)))) & mask
 		for b.table[i] != 0 {
 			i = (i + 1) & mask
@@ -281,11 +292,12 @@ func positions(dst []byte, posts []uint64) (list []byte, from int) {
 }
 
 func (b *builder) reset() {
-	if len(b.terms)*8 < len(b.table) && len(b.table) > 1<<15 {
+	if b.hashed*8 < len(b.table) && len(b.table) > 1<<15 {
 		b.table = make([]uint32, len(b.table)/2)
 	} else {
 		clear(b.table)
 	}
+	b.hashed = 0
 	b.terms, b.arena, b.rows = b.terms[:0], b.arena[:0], b.rows[:0]
 	b.postTo, b.posts = b.postTo[:0], b.posts[:0]
 }

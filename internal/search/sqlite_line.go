@@ -45,10 +45,7 @@ func (l *line) run(ctx context.Context, a *addition, work func([]*addition)) {
 		case <-a.done:
 			return
 		case <-l.lead:
-			if group := l.take(); len(group) > 0 {
-				work(group)
-			}
-			l.lead <- struct{}{}
+			l.serve(work)
 		case <-ctx.Done():
 			if l.leave(a) {
 				a.err = fault.As(fault.Unavailable, "storage_busy", ctx.Err())
@@ -58,6 +55,21 @@ func (l *line) run(ctx context.Context, a *addition, work func([]*addition)) {
 			return
 		}
 	}
+}
+
+// serve settles the Adds at the front; whatever happens, somebody can lead after it.
+func (l *line) serve(work func([]*addition)) {
+	defer func() { l.lead <- struct{}{} }()
+	group := l.take()
+	if len(group) == 0 {
+		return
+	}
+	defer func() {
+		for _, a := range group {
+			close(a.done)
+		}
+	}()
+	work(group)
 }
 
 // take removes the first Adds that fit together.

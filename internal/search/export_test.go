@@ -1,0 +1,27 @@
+package search
+
+import "github.com/ocelot-log/ocelot/internal/query"
+
+// SetMaxSlots makes buckets small, before anything is added.
+func (x *SQLite) SetMaxSlots(n int64) { x.maxSlots = n }
+
+// Spill is how many buckets rows have gone behind their own.
+func (x *SQLite) Spill() int64 { return x.spill.Load() }
+
+// Segments is how many segments a search looks into, and how many merges are on their way.
+func (x *SQLite) Segments() (segments, merges int) { return len(x.structure.segments), len(x.merges) }
+
+// Part is a part of a compiled question.
+type Part struct {
+	Match                string
+	From, To, Rfrom, Rto int64
+}
+
+// Compile compiles for the tenant with number 1.
+func Compile(where query.Node) (out []Part, err error) {
+	parts, err := compile(where, appendTenant(nil, 1))
+	for _, p := range parts {
+		out = append(out, Part{p.match, p.at.from, p.at.to, p.received.from, p.received.to})
+	}
+	return out, err
+}
