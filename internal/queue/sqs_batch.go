@@ -26,8 +26,10 @@ type verdicts struct {
 
 // results are the errors of a call's items; nil while there are none.
 type results struct {
-	n    int
-	errs []error
+	doing string // for the errors
+	n     int
+	judge func(code string) (err error, known bool) // what an item's code means in this call; may be nil
+	errs  []error
 }
 
 func (r *results) set(i int, err error) {
@@ -47,62 +49,62 @@ func (r *results) setAll(items []int, err error) {
 }
 
 // settle does call for items, and again, a little later, for those that failed by no fault of ours. The
-// id of an item is its place in the call's slice. An item that the answer does not name is not done. The
-// error is that of a whole call; the items it was for have it already.
-func (r *results) settle(ctx context.Context, doing string, items []int, call func(items []int) (verdicts, error)) error {
+// id of an item is its place in the call's slice. The error is that of a whole call; the items it was for
+// have it already.
+func (r *results) settle(ctx context.Context, items []int, call func(items []int) (verdicts, error)) error {
 	for try := 0; ; try++ {
 		answer, err := call(items)
 		if err != nil {
-			err = sqsFault(err, doing)
+			err = sqsFault(err, r.doing)
 			r.setAll(items, err)
 			return err
 		}
-		items = r.read(doing, items, answer)
+		items = r.read(items, answer)
 		if len(items) == 0 || try == sqsRetries || !pauseFor(ctx, 50*time.Millisecond<<try) {
 			return nil
 		}
 	}
 }
 
-// read notes the verdict of each item and returns those worth another try.
-func (r *results) read(doing string, items []int, answer verdicts) []int {
-	at := func(id *string) int {
-		n, err := strconv.Atoi(aws.ToString(id))
-		if err != nil || n < 0 || n >= len(items) {
-			return -1
-		}
-		return n
+// read notes the verdict of each item and returns those worth another try. An item that the answer does
+// not name is not done.
+func (r *results) read(items []int, answer verdicts) (again []int) {
+	unconfirmed := fault.New(fault.Unavailable, "sqs_unconfirmed", "the queue's answer does not name the message")
+	verdict, final := make([]error, len(items)), make([]bool, len(items))
+	for i := range verdict {
+		verdict[i] = unconfirmed
 	}
-	done := make([]bool, len(items))
 	for _, id := range answer.done {
-		if n := at(id); n >= 0 {
-			done[n] = true
+		if i, err := strconv.Atoi(aws.ToString(id)); err == nil && i >= 0 && i < len(items) {
+			verdict[i] = nil
 		}
 	}
-	var again []int
-	final := make([]bool, len(items))
 	for _, f := range answer.failed {
-		n := at(f.Id)
-		if n < 0 {
-			continue
-		}
-		api := itemError(f)
-		done[n], final[n] = false, api.Fault == smithy.FaultClient
-		r.set(items[n], sqsFault(api, doing))
-		if !final[n] {
-			again = append(again, items[n])
+		if i, err := strconv.Atoi(aws.ToString(f.Id)); err == nil && i >= 0 && i < len(items) {
+			verdict[i], final[i] = r.failed(f), f.SenderFault
 		}
 	}
-	for n, ok := range done {
-		switch {
-		case ok:
-			r.set(items[n], nil)
-		case r.errs == nil || r.errs[items[n]] == nil:
-			r.set(items[n], fault.New(fault.Unavailable, "sqs_unconfirmed", "the queue's answer does not name the message"))
-			again = append(again, items[n])
+	for i, err := range verdict {
+		r.set(items[i], err)
+		if err != nil && !final[i] {
+			again = append(again, items[i])
 		}
 	}
 	return again
+}
+
+// failed is the error of one item; nil where the failure does no harm.
+func (r *results) failed(f types.BatchResultErrorEntry) error {
+	api := &smithy.GenericAPIError{Code: aws.ToString(f.Code), Message: aws.ToString(f.Message), Fault: smithy.FaultServer}
+	if f.SenderFault {
+		api.Fault = smithy.FaultClient
+	}
+	if r.judge != nil {
+		if err, known := r.judge(plainCode(api.Code)); known {
+			return err
+		}
+	}
+	return sqsFault(api, r.doing)
 }
 
 // pauseFor waits for about d; it is false when ctx ended first.

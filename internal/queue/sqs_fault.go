@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -87,15 +85,6 @@ func plainCode(code string) string {
 		code = code[i+1:]
 	}
 	return strings.TrimPrefix(code, "AWS.SimpleQueueService.")
-}
-
-// itemError is the error of one item of a batch, in the form of the whole call's.
-func itemError(f types.BatchResultErrorEntry) *smithy.GenericAPIError {
-	e := &smithy.GenericAPIError{Code: aws.ToString(f.Code), Message: aws.ToString(f.Message), Fault: smithy.FaultServer}
-	if f.SenderFault {
-		e.Fault = smithy.FaultClient
-	}
-	return e
 }
 
 func status(err error) int {
