@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -89,27 +90,27 @@ func TestTokensOfOurOwnAreRenewed(t *testing.T) {
 }
 
 func TestRefusalsAreRead(t *testing.T) {
-	reply := func(status int, retryAfter, body string) error {
+	reply := func(status int, retryAfter, body string) (*refusal, bool) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", retryAfter)
 			refuse(w, status, body)
 		}))
 		defer server.Close()
 		_, err := (&client{URL: server.URL, Token: "x", HTTP: server.Client()}).do(t.Context(), http.MethodGet, "/", nil, nil)
-		return err
+		return errors.AsType[*refusal](err)
 	}
-	r, ok := reply(429, "12", `{"code":"rate_limited","detail":"slow down"}`).(*refusal)
+	r, ok := reply(429, "12", `{"code":"rate_limited","detail":"slow down"}`)
 	if !ok || r.RetryAfter != 12*time.Second || r.Code != "rate_limited" || !r.passing() {
 		t.Errorf("%+v", r)
 	}
 	at := time.Now().Add(time.Hour)
-	if r, ok = reply(503, at.UTC().Format(http.TimeFormat), `{"code":"enqueue_failed"}`).(*refusal); !ok || r.RetryAfter < 59*time.Minute || r.RetryAfter > time.Hour {
+	if r, ok = reply(503, at.UTC().Format(http.TimeFormat), `{"code":"enqueue_failed"}`); !ok || r.RetryAfter < 59*time.Minute || r.RetryAfter > time.Hour {
 		t.Errorf("%+v", r)
 	}
-	if r, ok = reply(422, "-5", "<html>\x1b").(*refusal); !ok || r.RetryAfter != 0 || r.passing() || !strings.Contains(r.Error(), "is the URL right?") {
+	if r, ok = reply(422, "-5", "<html>\x1b"); !ok || r.RetryAfter != 0 || r.passing() || !strings.Contains(r.Error(), "is the URL right?") {
 		t.Errorf("%+v", r)
 	}
-	if err := reply(400, "", `{"code":"x","detail":"\u001b[2J"}`); strings.Contains(err.Error(), "\x1b") {
-		t.Errorf("%q", err)
+	if r, ok = reply(400, "", `{"code":"x","detail":"\u001b[2J"}`); !ok || strings.Contains(r.Error(), "\x1b") {
+		t.Errorf("%q", r)
 	}
 }

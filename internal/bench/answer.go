@@ -64,9 +64,10 @@ func eachFound(body []byte, take func(id logentry.ID, requestID []byte)) int {
 	for i := 0; i < len(body); i++ {
 		switch b := body[i]; {
 		case inString:
-			if b == '\\' {
+			switch b {
+			case '\\':
 				i++
-			} else if b == '"' {
+			case '"':
 				inString = false
 			}
 		case b == '"':

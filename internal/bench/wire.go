@@ -65,6 +65,7 @@ func (w *wire) post(ctx context.Context, path string, header func([]byte) []byte
 		}
 		return answer{}, true, err
 	}
+	defer resp.Body.Close()
 	w.body.Reset()
 	_, err = w.body.ReadFrom(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {

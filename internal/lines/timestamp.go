@@ -98,7 +98,7 @@ func (p *parser) fullDate() bool {
 	}
 	sep := p.s[p.i]
 	return (sep == '-' || sep == '/') && p.is(sep) && p.digits(2, &p.month) && p.is(sep) && p.digits(2, &p.day) &&
-		(p.is('T') || p.is('t') || p.is(' ')) && p.clockTime() && p.zoneSuffix()
+		(p.is('T') || p.is('t') || p.is(' ')) && p.zonedTime()
 }
 
 // compact reads 081109 203615: two digits each of year, month, day, hour, minute, second.
@@ -116,7 +116,7 @@ func (p *parser) shortDate() bool {
 // clf reads 10/Oct/2000:13:55:36 -0700.
 func (p *parser) clf() bool {
 	return p.digits(2, &p.day) && p.is('/') && p.monthName() && p.is('/') && p.digits(4, &p.year) && p.is(':') &&
-		p.clockTime() && p.zoneSuffix()
+		p.zonedTime()
 }
 
 // ctime reads Sun Dec 04 04:47:44 2005, also with a fraction.
@@ -134,7 +134,7 @@ func (p *parser) syslog() bool {
 	if !p.digits(4, &p.year) || !p.is(' ') {
 		p.i, p.year = back, 0
 	}
-	return p.clockTime() && p.zoneSuffix()
+	return p.zonedTime()
 }
 
 func (p *parser) is(b byte) bool {
@@ -177,8 +177,17 @@ func (p *parser) clockTime() bool {
 	return true
 }
 
-// zoneSuffix reads Z, UTC, GMT, +02:00 or +0200, also after a space; none is fine.
-func (p *parser) zoneSuffix() bool {
+// zonedTime is clockTime and the zone behind it, where there is one.
+func (p *parser) zonedTime() bool {
+	if !p.clockTime() {
+		return false
+	}
+	p.zoneSuffix()
+	return true
+}
+
+// zoneSuffix reads Z, UTC, GMT, +02:00 or +0200, also after a space.
+func (p *parser) zoneSuffix() {
 	back := p.i
 	p.is(' ')
 	for _, name := range []string{"Z", "z", "UTC", "GMT"} {
@@ -186,7 +195,7 @@ func (p *parser) zoneSuffix() bool {
 			p.i += len(name)
 			if p.boundary() {
 				p.zone = time.UTC
-				return true
+				return
 			}
 			p.i -= len(name)
 		}
@@ -201,11 +210,10 @@ func (p *parser) zoneSuffix() bool {
 				seconds = -seconds
 			}
 			p.zone = time.FixedZone("", seconds)
-			return true
+			return
 		}
 	}
 	p.i = back
-	return true
 }
 
 const monthNames = "JanFebMarAprMayJunJulAugSepOctNovDec"
