@@ -102,7 +102,7 @@ func (s *Server) entries(ctx context.Context, t auth.Tenant, page query.Page) ([
 func (s *Server) getLog(k *call) error {
 	id, err := logentry.ParseID(k.Param("id"))
 	if err != nil {
-		return fault.New(fault.Malformed, "id_invalid", "an id is a UUID in lower case, as it was answered")
+		return fault.New(fault.Malformed, "id_invalid", "an id is a UUID as it was answered")
 	}
 	rec, err := s.reading.Store.Get(k.Request.Context(), k.tenant, id)
 	if err != nil {

@@ -1,0 +1,158 @@
+package httpapi
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/ocelot-log/ocelot/internal/auth/authtest"
+)
+
+func TestEveryRouteHasARuleAndNoOtherRouteExists(t *testing.T) {
+	w := newWorld(t)
+	engine, ok := w.Handler().(*gin.Engine)
+	if !ok {
+		t.Fatal("the handler is not the engine")
+	}
+	registered := engine.Routes()
+	if len(registered) != len(routes) {
+		t.Errorf("%d routes registered, %d in the table", len(registered), len(routes))
+	}
+	for _, r := range registered {
+		i := slices.IndexFunc(routes, func(x route) bool { return x.method == r.Method && x.path == r.Path })
+		if i < 0 || routes[i].access == unruled {
+			t.Errorf("%s %s has no rule", r.Method, r.Path)
+		}
+	}
+}
+
+// TestWhoMayUseWhat asks every route of the table as everybody: whoever may gets past the rule, and
+// everybody else is told why not before the body is read.
+func TestWhoMayUseWhat(t *testing.T) {
+	w := newWorld(t)
+	all := map[access]string{open: "nobody none writer reader both admin platform", known: "none writer reader both admin platform",
+		writers: "writer both admin platform", readers: "reader both admin platform", platform: "platform"}
+	for who, header := range map[string]http.Header{
+		"nobody":   {},
+		"none":     authHeader(t, "acme"),
+		"writer":   authHeader(t, "acme", "writer"),
+		"reader":   authHeader(t, "acme", "reader"),
+		"both":     authHeader(t, "acme", "reader", "writer"),
+		"admin":    authHeader(t, "acme", "admin"),
+		"platform": authHeader(t, "*", "admin"),
+	} {
+		if who == "platform" {
+			header.Set("X-Tenant-Id", "acme")
+		}
+		for _, r := range routes {
+			body := &touchy{}
+			req, err := http.NewRequestWithContext(t.Context(), r.method, strings.Replace(r.path, ":id", "0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69", 1), body)
+			must(t, err)
+			req.Header = header.Clone()
+			req.Header.Set("Content-Type", "application/json")
+			rec := newRecorder()
+			w.Handler().ServeHTTP(rec, req)
+			may := slices.Contains(strings.Fields(all[r.access]), who)
+			refused := rec.status == http.StatusUnauthorized || rec.status == http.StatusForbidden
+			if may == refused {
+				t.Errorf("%s as %s: %d %s", r.method+" "+r.path, who, rec.status, rec.body)
+			}
+			if refused && body.read {
+				t.Errorf("%s as %s: the body was read before the refusal", r.method+" "+r.path, who)
+			}
+			if want := http.StatusUnauthorized; refused && (who == "nobody") != (rec.status == want) {
+				t.Errorf("%s as %s: %d", r.method+" "+r.path, who, rec.status)
+			}
+		}
+	}
+}
+
+// authHeader is a token's header; without roles it has one that this version does not know.
+func authHeader(tb testing.TB, tenants string, roles ...string) http.Header {
+	tb.Helper()
+	if len(roles) == 0 {
+		return unknownRole(tb, tenants)
+	}
+	return authtest.Header(tb, strings.Split(tenants, ","), roles...)
+}
+
+// touchy is an empty body that knows whether it was read.
+type touchy struct{ read bool }
+
+func (b *touchy) Read([]byte) (int, error) { b.read = true; return 0, http.ErrBodyReadAfterClose }
+
+func TestWhatIsNoRoute(t *testing.T) {
+	w := newWorld(t)
+	token := authHeader(t, "acme", "admin")
+	for name, c := range map[string]struct {
+		method, target string
+		status         int
+		code, allow    string
+	}{
+		"nothing":                        {"GET", "/", 404, "not_found", ""},
+		"a path that does not exist":     {"GET", "/api/v1/nothing", 404, "not_found", ""},
+		"two slashes":                    {"GET", "//api/v1/logs", 404, "not_found", ""},
+		"a slash at the end":             {"GET", "/api/v1/logs/", 404, "not_found", ""},
+		"other case":                     {"GET", "/API/v1/logs", 404, "not_found", ""},
+		"a parameter of the path":        {"GET", "/api/v1/logs;x=1", 404, "not_found", ""},
+		"an escaped letter":              {"GET", "/api/v1/%6cogs", 404, "not_found", ""},
+		"dots":                           {"GET", "/api/v1/x/../logs", 404, "not_found", ""},
+		"metrics on the public listener": {"GET", "/metrics", 404, "not_found", ""},
+		"pprof on the public listener":   {"GET", "/debug/pprof/", 404, "not_found", ""},
+		"a method of another route":      {"DELETE", "/api/v1/logs", 405, "method_not_allowed", "POST, GET"},
+		"a method that does not exist":   {"FOO", "/api/v1/logs", 405, "method_not_allowed", "POST, GET"},
+		"a method in lower case":         {"get", "/api/v1/logs", 405, "method_not_allowed", "POST, GET"},
+		"TRACE":                          {"TRACE", "/api/v1/logs/bulk", 405, "method_not_allowed", "POST, GET"},
+		"OPTIONS":                        {"OPTIONS", "/api/v1/tenants", 405, "method_not_allowed", "GET, POST"},
+		"POST to an entry":               {"POST", "/api/v1/logs/x", 405, "method_not_allowed", "GET"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := w.do(t, token, c.method, c.target, "")
+			if a.status != c.status || a.problem().Code != c.code || a.header.Get("Location") != "" {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			allowed := strings.Split(a.header.Get("Allow"), ", ")
+			slices.Sort(allowed)
+			want := strings.Split(c.allow, ", ")
+			slices.Sort(want)
+			if !slices.Equal(allowed, want) {
+				t.Errorf("Allow: %q", a.header.Get("Allow"))
+			}
+		})
+	}
+}
+
+func TestEveryAnswerCarriesTheFixedHeaders(t *testing.T) {
+	w := newWorld(t)
+	for _, target := range []string{"/api/v1/logs", "/nothing", "/health/live", "/api/v1/openapi.json"} {
+		a := w.do(t, http.Header{}, http.MethodGet, target, "")
+		for _, name := range []string{"X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy", "Cache-Control", "Strict-Transport-Security", "X-Request-Id"} {
+			if a.header.Get(name) == "" {
+				t.Errorf("%s: no %s", target, name)
+			}
+		}
+		if a.header.Get("Server") != "" {
+			t.Errorf("%s: it says what it is: %s", target, a.header.Get("Server"))
+		}
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	w := newWorld(t)
+	for sent, kept := range map[string]bool{
+		"abc-1_2.3": true, strings.Repeat("a", 128): true, strings.Repeat("a", 129): false, "": false, "a b": false, "a\x1b[31m": false, "a/b": false, "ä": false,
+	} {
+		a := w.do(t, http.Header{}, http.MethodGet, "/nothing", "", "X-Request-ID", sent)
+		got := a.header.Get("X-Request-Id")
+		if (got == sent) != kept || got != a.problem().RequestID || got == "" {
+			t.Errorf("%q became %q, %q in the problem", sent, got, a.problem().RequestID)
+		}
+	}
+	a := w.do(t, http.Header{}, http.MethodGet, "/nothing", "", "X-Request-ID", "one", "X-Request-ID", "two")
+	if got := a.header.Values("X-Request-Id"); len(got) != 1 || got[0] == "one" || got[0] == "two" {
+		t.Errorf("two became %q", got)
+	}
+}
