@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// mongoIDsAtOnce is how many ids one command asks for.
+const mongoIDsAtOnce = 4000
+
+// Get returns one record.
+func (m *Mongo) Get(ctx context.Context, t auth.Tenant, id logentry.ID) (logentry.Record, error) {
+	records, err := m.GetMany(ctx, t, []logentry.ID{id})
+	if err != nil {
+		return logentry.Record{}, err
+	}
+	if len(records) == 0 {
+		return logentry.Record{}, fault.New(fault.NotFound, "not_found", "there is no entry with this id")
+	}
+	return records[0], nil
+}
+
+// GetMany returns the records of ids in their order.
+func (m *Mongo) GetMany(ctx context.Context, t auth.Tenant, ids []logentry.ID) ([]logentry.Record, error) {
+	ctx, done, err := m.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if t.IsZero() {
+		return nil, nil
+	}
+	records, err := m.recordsByID(ctx, ids, t.ID(), 0)
+	return records, mongoFault(err, "get records")
+}
+
+// recordsByID returns the records of ids in their order, those of one tenant and of one commit only where
+// these are given.
+func (m *Mongo) recordsByID(ctx context.Context, ids []logentry.ID, tenantID string, commit int64) ([]logentry.Record, error) {
+	found := make(map[logentry.ID]logentry.Record, len(ids))
+	err := m.eachByID(ctx, ids, tenantID, func(id logentry.ID, doc bson.Raw) error {
+		if number, ok := doc.Lookup(mongoCommit).Int64OK(); commit != 0 && (!ok || number != commit) {
+			return nil
+		}
+		r, err := mongoRecord(doc)
+		found[id] = r
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	records := make([]logentry.Record, 0, len(found))
+	taken := make(map[logentry.ID]bool, len(found))
+	for _, id := range ids {
+		r, ok := found[id]
+		if !ok {
+			continue
+		}
+		if taken[id] { // each has bytes of its own
+			r.JSON = slices.Clone(r.JSON)
+		}
+		taken[id] = true
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+// eachByID calls fn with each document of ids that there is, of one tenant only where it is given. The
+// document is valid until fn returns.
+func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, tenantID string, fn func(logentry.ID, bson.Raw) error) error {
+	for part := range slices.Chunk(ids, mongoIDsAtOnce) {
+		in := make(bson.A, len(part))
+		for i := range part {
+			in[i] = mongoBinary(part[i])
+		}
+		where := bson.D{{Key: mongoID, Value: bson.D{{Key: "$in", Value: in}}}}
+		if tenantID != "" {
+			where = append(where, bson.E{Key: mongoTenant, Value: tenantID})
+		}
+		show := bson.D{{Key: mongoCommit, Value: 1}, {Key: mongoTenant, Value: 1}, {Key: mongoJSON, Value: 1}}
+		err := m.each(ctx, mongoEntries, where, options.Find().SetProjection(show).SetBatchSize(int32(len(part))), func(doc bson.Raw) error {
+			id, ok := mongoIDOf(doc)
+			if !ok {
+				return errMongoRecord
+			}
+			return fn(id, doc)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each calls fn with each document that is found, until there are no more or fn fails.
+func (m *Mongo) each(ctx context.Context, collection string, where any, opts options.Lister[options.FindOptions], fn func(bson.Raw) error) error {
+	cursor, err := m.db.Collection(collection).Find(ctx, where, opts)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
+	for cursor.Next(ctx) {
+		if err := fn(cursor.Current); err != nil {
+			return err
+		}
+	}
+	return cursor.Err()
+}
+
+// Verify reads every record and compares it with the hash that was made when it was put. damaged counts
+// the records that differ. It takes as long as it takes: ctx ends it.
+func (m *Mongo) Verify(ctx context.Context) (checked, damaged int, err error) {
+	if err := m.hold(ctx); err != nil {
+		return 0, 0, err
+	}
+	defer m.life.RUnlock()
+	show := bson.D{{Key: mongoJSON, Value: 1}, {Key: mongoHash, Value: 1}}
+	err = m.each(ctx, mongoEntries, bson.D{}, options.Find().SetProjection(show).SetNoCursorTimeout(true), func(doc bson.Raw) error {
+		checked++
+		if !intact(doc) {
+			damaged++
+		}
+		return nil
+	})
+	return checked, damaged, mongoFault(err, "verify records")
+}
