@@ -27,6 +27,7 @@ type sink struct {
 	sends     [][]queue.Envelope
 	envelopes []queue.Envelope
 	largest   int // body
+	heaviest  int // send
 	under     int // sends under way
 	most      int // of them at a time
 }
@@ -48,7 +49,10 @@ func (s *sink) Send(_ context.Context, messages []queue.Outgoing) []error {
 	s.under--
 	var errs []error
 	var kept []queue.Envelope
+	weight := 0
 	for i, m := range messages {
+		weight += len(m.Body)
+		s.heaviest = max(s.heaviest, weight)
 		s.largest = max(s.largest, len(m.Body))
 		if s.answer != nil {
 			if err := s.answer(m); err != nil {

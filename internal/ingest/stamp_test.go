@@ -217,8 +217,8 @@ func TestEveryMessageIsLegal(t *testing.T) {
 							}
 						}
 					}
-					if s.largest > limit || s.most > 4 || in.buffered != 0 || ok == 0 || ok == len(all) {
-						t.Errorf("largest body %d, %d sends at a time, %d bytes left, %d of %d acknowledged", s.largest, s.most, in.buffered, ok, len(all))
+					if s.largest > limit || s.heaviest > limit || s.most > 4 || in.buffered != 0 || ok == 0 || ok == len(all) {
+						t.Errorf("largest body %d, heaviest send %d, %d sends at a time, %d bytes left, %d of %d acknowledged", s.largest, s.heaviest, s.most, in.buffered, ok, len(all))
 					}
 					for _, send := range s.sends {
 						if len(send) > 10 {
