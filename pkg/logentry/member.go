@@ -112,9 +112,16 @@ const (
 	severityMessage  = "a severity is DEBUG, INFO, WARNING, ERROR or CRITICAL"
 )
 
+// Bounds of the string fields, in bytes, wide enough for what real systems write: AWS has request ids of more
+// than 128, object keys and user agents of up to 1,024.
+const (
+	maxText     = 512
+	maxLongText = 1024 // resource_id, user_agent
+)
+
 // text sets the string field f of e, or says what is wrong with it.
 func (d *decoder) text(f field, value string, e *Entry) (code, message string) {
-	limit := 256
+	limit := maxText
 	switch f {
 	case fieldTimestamp:
 		t, ok := parseTimestamp(value)
@@ -162,12 +169,8 @@ func (d *decoder) text(f field, value string, e *Entry) (code, message string) {
 		limit = len(value)
 	case fieldMessage:
 		limit = d.MaxMessageBytes
-	case fieldResourceID:
-		limit = 512
-	case fieldUserAgent:
-		limit = 1024
-	case fieldRequestID:
-		limit = 128
+	case fieldResourceID, fieldUserAgent:
+		limit = maxLongText
 	}
 	if len(value) > limit {
 		return "too_long", f.String() + " has at most " + strconv.Itoa(limit) + " bytes"
