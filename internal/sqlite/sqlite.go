@@ -243,7 +243,7 @@ func (c *Conn) Stmt(query string) (*sql.Stmt, error) {
 
 // Exec runs a statement of constant text, prepared once.
 func (c *Conn) Exec(query string, args ...any) (sql.Result, error) {
-	s, err := c.Stmt(query)
+	s, err := c.Stmt(query) //nolint:sqlclosecheck // kept for the next call; forget closes it
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +252,7 @@ func (c *Conn) Exec(query string, args ...any) (sql.Result, error) {
 
 // Query runs a statement of constant text, prepared once. Close the rows before the next call.
 func (c *Conn) Query(query string, args ...any) (*sql.Rows, error) {
-	s, err := c.Stmt(query)
+	s, err := c.Stmt(query) //nolint:sqlclosecheck // kept for the next call; forget closes it
 	if err != nil {
 		return nil, err
 	}

@@ -282,7 +282,7 @@ func TestMemoryWriteBehindOpenRowsEndsWithItsContext(t *testing.T) {
 	if err := d.Write(ctx, func(*Conn) error { return nil }); err == nil {
 		t.Error("wrote while rows were open on the one connection")
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // the write after it needs them closed
 		t.Fatal(err)
 	}
 	if err := insert(d, 1, nil); err != nil {
@@ -350,7 +350,7 @@ func TestCloseWhileRowsAreOpenLosesNothing(t *testing.T) {
 	start := time.Now()
 	_ = d.Close()
 	took := time.Since(start)
-	_ = errors.Join(rows.Err(), rows.Close())
+	_ = errors.Join(rows.Err(), rows.Close()) //nolint:sqlclosecheck // open until here is what is tested
 	if n := count(t, openTest(t, path, Options{})); n != 1 {
 		t.Errorf("%d rows after reopening", n)
 	}
