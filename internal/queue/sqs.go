@@ -100,7 +100,12 @@ func NewSQS(ctx context.Context, cfg SQSConfig, tel telemetry.Telemetry) (*SQS, 
 	}
 	q.calls = sqs.NewFromConfig(ac, shared, func(o *sqs.Options) {
 		o.HTTPClient = q.http[0]
-		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) { r.MaxAttempts, r.MaxBackoff = 3, time.Second })
+		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
+			r.MaxAttempts = 3
+			r.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+				return jitter(50 * time.Millisecond << attempt), nil
+			})
+		})
 	})
 	q.polls = sqs.NewFromConfig(ac, shared, func(o *sqs.Options) {
 		o.HTTPClient = q.http[1]

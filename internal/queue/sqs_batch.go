@@ -48,6 +48,16 @@ func (r *results) setAll(items []int, err error) {
 	}
 }
 
+// result is nil when nothing failed in the end.
+func (r *results) result() []error {
+	for _, err := range r.errs {
+		if err != nil {
+			return r.errs
+		}
+	}
+	return nil
+}
+
 // settle does call for items, and again, a little later, for those that failed by no fault of ours. The
 // id of an item is its place in the call's slice. The error is that of a whole call; the items it was for
 // have it already.
@@ -109,7 +119,7 @@ func (r *results) failed(f types.BatchResultErrorEntry) error {
 
 // pauseFor waits for about d; it is false when ctx ended first.
 func pauseFor(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d/2 + rand.N(d))
+	t := time.NewTimer(jitter(d))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -118,3 +128,6 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
+
+// jitter is somewhere between half of d and one and a half.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }

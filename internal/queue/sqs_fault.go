@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ func sqsFault(err error, doing string) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault.Wrap(&fault.Error{Kind: fault.Unavailable, Code: "sqs_timeout", Detail: "the queue did not answer in time", Err: cause(err)}, doing)
 	case code >= 400 && code < 500 && code != http.StatusTooManyRequests && code != http.StatusRequestTimeout:
-		return fault.Wrap(&fault.Error{Kind: fault.Invalid, Code: "sqs_refused", Detail: "what answers is no SQS: HTTP " + http.StatusText(code), Err: cause(err)}, doing)
+		return fault.Wrap(&fault.Error{Kind: fault.Invalid, Code: "sqs_refused", Detail: "what answers is no SQS", Err: fmt.Errorf("HTTP %d", code)}, doing)
 	case invalidCall(err):
 		return fault.Wrap(fault.As(fault.Internal, "sqs_call", err), doing)
 	}

@@ -215,5 +215,5 @@ func (q *SQS) each(ctx context.Context, receipts []string, doing string, judge f
 			r.errs[i] = r.errs[first[name]]
 		}
 	}
-	return r.errs
+	return r.result()
 }

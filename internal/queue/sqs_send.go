@@ -37,7 +37,7 @@ func (q *SQS) Send(ctx context.Context, messages []Outgoing) []error {
 	}
 	if err := q.begin(); err != nil {
 		r.setAll(take, err)
-		return r.errs
+		return r.result()
 	}
 	defer q.running.Done()
 	for len(take) > 0 {
@@ -48,7 +48,7 @@ func (q *SQS) Send(ctx context.Context, messages []Outgoing) []error {
 		}
 		take = take[n:]
 	}
-	return r.errs
+	return r.result()
 }
 
 // fit is how many of the messages go in one call. The server counts bodies; nothing else is sent with
