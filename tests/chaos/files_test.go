@@ -10,22 +10,23 @@ import (
 	"github.com/ocelot-log/ocelot/internal/store"
 )
 
-// checkFiles opens the files of a stopped service and counts in them, not through the API.
-func checkFiles(t *testing.T, dir string, want int) {
+// checkFiles opens the files of a stopped service and counts in them, not through the API: every
+// acknowledged entry (key → id) is in the record, and the record holds as many entries as the index found.
+func checkFiles(t *testing.T, dir string, acknowledged map[string]string, want int) {
 	t.Helper()
 	st, err := store.NewSQLite(filepath.Join(dir, "store.db"), store.SQLiteConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	seen := map[[16]byte]int{}
+	seen := map[string]int{}
 	for at := store.Position(""); ; {
 		records, next, err := st.Scan(t.Context(), at, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range records {
-			seen[r.ID]++
+			seen[r.ID.String()]++
 		}
 		at = next
 		if len(records) < 1000 {
@@ -34,8 +35,17 @@ func checkFiles(t *testing.T, dir string, want int) {
 	}
 	for id, n := range seen {
 		if n > 1 {
-			t.Errorf("id %x is in the record %d times", id, n)
+			t.Errorf("id %s is in the record %d times", id, n)
 		}
+	}
+	lost := 0
+	for _, id := range acknowledged {
+		if seen[id] == 0 {
+			lost++
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged entries are not in the record", lost, len(acknowledged))
 	}
 	if len(seen) != want {
 		t.Errorf("the record holds %d entries, the index found %d", len(seen), want)

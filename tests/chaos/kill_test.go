@@ -133,10 +133,13 @@ func TestKilledAtRandomNothingAcknowledgedIsLostOrDoubled(t *testing.T) {
 			doubled++
 		}
 	}
-	gone := 0
-	for key, id := range ok { // the record, one by one
+	gone, asked := 0, 0
+	for key, id := range ok { // some of the record through the API; checkFiles looks at all of it
 		if a, err := c.Do(ctx, http.MethodGet, "/api/v1/logs/"+id, nil); err != nil || a.Status != http.StatusOK || !bytes.Contains(a.Body, []byte(key)) {
 			gone++
+		}
+		if asked++; asked == 2_000 {
+			break
 		}
 	}
 	t.Logf("%d acknowledged, %d of unknown outcome, %d found", len(ok), unknown, len(found))
@@ -146,7 +149,7 @@ func TestKilledAtRandomNothingAcknowledgedIsLostOrDoubled(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	checkFiles(t, s.Dir, len(found))
+	checkFiles(t, s.Dir, ok, len(found))
 }
 
 // batch is one request: every third of a kind, single, bulk without keys, and bulk with event ids that is sent
