@@ -145,7 +145,7 @@ func (s *source) Read(b []byte) (int, error) {
 	if s.n > maxCompressed {
 		err = tooLarge()
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
 	return n, err

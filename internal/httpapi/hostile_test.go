@@ -33,6 +33,7 @@ type hostileCase struct {
 	Token    string `yaml:"token"` // default admin; none: no header
 	Verbatim bool   `yaml:"verbatim"`
 	Half     bool   `yaml:"half_close"` // the client ends its side behind the request
+	Stalls   bool   `yaml:"stalls"`     // the client never sends the rest; sent to a server with little patience
 	Status   int    `yaml:"want_status"`
 	Code     string `yaml:"want_code"` // empty: whatever answers, net/http itself perhaps
 	Pointer  string `yaml:"want_pointer"`
@@ -40,8 +41,8 @@ type hostileCase struct {
 }
 
 func TestHostileRequests(t *testing.T) {
-	w := newWorld(t, func(p *parts) { p.cfg.BodyTimeout = 300 * time.Millisecond })
-	address := listen(t, w)
+	w, impatient := newWorld(t), newWorld(t, func(p *parts) { p.cfg.BodyTimeout = 300 * time.Millisecond })
+	address, impatientAddress := listen(t, w), listen(t, impatient)
 	files, err := filepath.Glob("testdata/hostile/*.yaml")
 	must(t, err)
 	n := 0
@@ -52,7 +53,13 @@ func TestHostileRequests(t *testing.T) {
 		must(t, yaml.UnmarshalWithOptions(text, &cases, yaml.Strict()))
 		for _, c := range cases {
 			n++
-			t.Run(filepath.Base(path)+"/"+c.ID+" "+c.Case, func(t *testing.T) { w.hostile(t, address, c) })
+			t.Run(filepath.Base(path)+"/"+c.ID+" "+c.Case, func(t *testing.T) {
+				if c.Stalls {
+					impatient.hostile(t, impatientAddress, c)
+				} else {
+					w.hostile(t, address, c)
+				}
+			})
 		}
 	}
 	if n < 100 {
@@ -188,7 +195,7 @@ func send(t *testing.T, address string, request []byte, half bool) (int, http.He
 	conn, err := net.Dial("tcp", address)
 	must(t, err)
 	defer conn.Close()
-	must(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	must(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	wrote := make(chan struct{})
 	go func() {
 		defer close(wrote)

@@ -47,10 +47,10 @@ func inflateGzip(src io.Reader, read func(io.Reader) ([]byte, error)) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	switch _, err := z.in.ReadByte(); err {
-	case io.EOF:
+	switch _, err := z.in.ReadByte(); {
+	case errors.Is(err, io.EOF):
 		return body, nil
-	case nil:
+	case err == nil:
 		return nil, errTrailing
 	default:
 		return nil, err

@@ -83,7 +83,9 @@ func (s *Server) take(k *call, form logentry.Form) (ingest.Receipt, error) {
 		return ingest.Receipt{}, decodeFault(err)
 	}
 	k.handed = true
-	return s.writing.Ingest.Accept(k.Request.Context(), k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now})
+	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.AcceptTimeout)
+	defer cancel()
+	return s.writing.Ingest.Accept(ctx, k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now})
 }
 
 func idempotencyKey(h http.Header) (string, error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/ingest"
 	"github.com/ocelot-log/ocelot/internal/queue"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -145,6 +146,31 @@ func TestWhatIngestRefuses(t *testing.T) {
 	}
 }
 
+func TestAQueueThatNeverAnswersIsNotWaitedForWithoutEnd(t *testing.T) {
+	stuck := make(chan struct{})
+	w := newWorld(t, func(p *parts) {
+		in := ingest.New(ingest.Config{}, silent{stuck: stuck}, telemetry.Discard())
+		live(t, in.Run)
+		p.cfg.AcceptTimeout, p.writing.Ingest = 20*time.Millisecond, in
+	})
+	t.Cleanup(func() { close(stuck) })
+	a := w.do(t, authHeader(t, "acme", "writer"), http.MethodPost, "/api/v1/logs", `{"message":"x"}`)
+	if a.status != http.StatusServiceUnavailable || a.problem().Code != "unknown_outcome" || a.header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// silent is a queue whose sends return once it is not stuck any more.
+type silent struct {
+	nowhere
+	stuck chan struct{}
+}
+
+func (s silent) Send(context.Context, []queue.Outgoing) []error {
+	<-s.stuck
+	return nil
+}
+
 func TestAPanicIsCountedAndAnswered(t *testing.T) {
 	w := newWorld(t, func(p *parts) {
 		p.writing.Ingest = accept(func(context.Context, auth.Tenant, ingest.Batch) (ingest.Receipt, error) { panic("secret") })
@@ -208,7 +234,7 @@ func TestRetryAfterIsSpread(t *testing.T) {
 type gate struct{ err error }
 
 func (g *gate) Ping(ctx context.Context) error {
-	if g.err == context.DeadlineExceeded {
+	if errors.Is(g.err, context.DeadlineExceeded) {
 		<-ctx.Done()
 	}
 	return g.err

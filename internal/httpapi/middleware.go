@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -61,7 +62,7 @@ func (s *Server) around(c *gin.Context) {
 }
 
 func (s *Server) panicked(c *gin.Context, cause any) {
-	if cause == http.ErrAbortHandler {
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
 	}
 	s.tel.Metrics.Panics.Inc()

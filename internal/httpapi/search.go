@@ -67,7 +67,7 @@ func (s *Server) searchLogs(k *call) error {
 	if page.More && len(page.Hits) > 0 {
 		next = s.reading.Cursors.Encode(page.Hits[len(page.Hits)-1].Position, binding)
 	}
-	b, err := appendEntries(nil, found, k.tenant.Slug())
+	b, err := openAnswer(found, k.tenant.Slug())
 	if err != nil {
 		return err
 	}
@@ -118,13 +118,13 @@ func (s *Server) getLog(k *call) error {
 	return reply(k.Context, http.StatusOK, append(b, `,"meta":{}}`...))
 }
 
-// appendEntries appends {"data":[…] and leaves the object open.
-func appendEntries(b []byte, found []logentry.Record, slug string) ([]byte, error) {
+// openAnswer is {"data":[…] with the object left open.
+func openAnswer(found []logentry.Record, slug string) ([]byte, error) {
 	size := 256
 	for i := range found {
 		size += len(found[i].JSON) + len(slug) + 20
 	}
-	b = append(make([]byte, 0, size), `{"data":[`...)
+	b := append(make([]byte, 0, size), `{"data":[`...)
 	for i := range found {
 		if i > 0 {
 			b = append(b, ',')

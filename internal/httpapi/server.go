@@ -37,6 +37,7 @@ type Config struct {
 	MaxFutureSkew time.Duration // how far ahead of receipt a timestamp may be; default 24 h
 	BodyTimeout   time.Duration // from a request's first byte to its body's last; default 15 s
 	WriteTimeout  time.Duration // from the end of the headers to the end of the answer; default 30 s
+	AcceptTimeout time.Duration // for entries to become durable, body not included; default 14 s, so that with it WriteTimeout is kept
 	SearchTimeout time.Duration // for one search; default 5 s
 	PingTimeout   time.Duration // for each dependency's answer to /health; default 2 s
 	ShutdownGrace time.Duration // how long requests may go on after the stop began; default 20 s
@@ -49,7 +50,7 @@ func (c Config) withDefaults() Config {
 		value time.Duration
 	}{
 		{&c.MaxFutureSkew, 24 * time.Hour}, {&c.BodyTimeout, 15 * time.Second}, {&c.WriteTimeout, 30 * time.Second},
-		{&c.SearchTimeout, 5 * time.Second}, {&c.PingTimeout, 2 * time.Second}, {&c.ShutdownGrace, 20 * time.Second},
+		{&c.AcceptTimeout, 14 * time.Second}, {&c.SearchTimeout, 5 * time.Second}, {&c.PingTimeout, 2 * time.Second}, {&c.ShutdownGrace, 20 * time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -167,7 +168,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.tel.Log.Warn("requests were cut off by the stop", zap.Error(err))
 		_ = hs.Close()
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
 	return nil
 }
 

@@ -53,13 +53,13 @@ func (s *Server) createTenant(k *call) error {
 		return err
 	}
 	if sent.ID == nil {
-		return atField(fault.Invalid, "/id", "required", "a tenant needs an id")
+		return atField("/id", "required", "a tenant needs an id")
 	}
 	if !tenant.ValidSlug(*sent.ID) {
-		return atField(fault.Invalid, "/id", "tenant_slug_invalid", fault.Of(tenant.CheckSlug(*sent.ID)).Detail)
+		return atField("/id", "tenant_slug_invalid", fault.Of(tenant.CheckSlug(*sent.ID)).Detail)
 	}
 	if !validName(sent.Name) {
-		return atField(fault.Invalid, "/name", "tenant_name_invalid", "a name has at most 200 bytes, none of them control characters")
+		return atField("/name", "tenant_name_invalid", "a name has at most 200 bytes, none of them control characters")
 	}
 	t := tenant.Info{ID: tenant.NewID(), Slug: *sent.ID, Name: sent.Name, CreatedAt: time.Now().UTC()}
 	if t.Name == "" {
@@ -115,11 +115,12 @@ func (s *Server) readSmall(k *call, v any) error {
 	case ok && errors.Is(err, json.ErrUnknownName):
 		return fault.New(fault.Malformed, "unknown_field", "the body has a field that this route does not take")
 	case ok:
-		return atField(fault.Invalid, string(semantic.JSONPointer), "field_wrong_type", "this value has the wrong type")
+		return atField(string(semantic.JSONPointer), "field_wrong_type", "this value has the wrong type")
 	}
 	return fault.New(fault.Malformed, "json_invalid", "the body is not one valid JSON document in UTF-8")
 }
 
-func atField(kind fault.Kind, pointer, code, message string) error {
-	return &fault.Error{Kind: kind, Code: code, Detail: message, Problems: []fault.Problem{{Pointer: pointer, Code: code, Message: message}}}
+// atField is a wrong value.
+func atField(pointer, code, message string) error {
+	return &fault.Error{Kind: fault.Invalid, Code: code, Detail: message, Problems: []fault.Problem{{Pointer: pointer, Code: code, Message: message}}}
 }
