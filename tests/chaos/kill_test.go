@@ -53,11 +53,11 @@ func TestKilledAtRandomNothingAcknowledgedIsLostOrDoubled(t *testing.T) {
 	s := service.Start(t, t.TempDir())
 	token := s.Token("default", "admin")
 	var (
-		book   ledger
-		wg     sync.WaitGroup
-		gate   sync.RWMutex // held for writing while there is no service to talk to
-		ctx, _ = context.WithTimeout(t.Context(), 10*time.Minute)
-		over   = make(chan struct{})
+		book ledger
+		wg   sync.WaitGroup
+		gate sync.RWMutex // held for writing while there is no service to talk to
+		ctx  = t.Context()
+		over = make(chan struct{})
 	)
 	address := func() string { gate.RLock(); defer gate.RUnlock(); return s.URL }
 	for client := range 6 {
