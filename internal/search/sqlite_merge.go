@@ -15,11 +15,11 @@ import (
 // finished belong to no segment of the structure; after a restart they are removed and it begins again.
 const (
 	fanIn         = 8
-	firstTier     = 64      // pages: all below are in tier 0
-	maxMerged     = 100_000 // pages of a segment that comes from a merge: about 400 MB
-	stepMinimum   = 64      // pages that an Add pays to each merge at least
-	stepShare     = 2       // and how many for each page that it wrote
-	removeMinimum = 256     // pages of replaced segments that an Add removes at least
+	firstTier     = 16     // pages: all below are in tier 0
+	maxMerged     = 25_000 // pages of a segment that comes from a merge: about 400 MB
+	stepMinimum   = 16     // pages that an Add pays to each merge at least
+	stepShare     = 2      // and how many for each page that it wrote
+	removeMinimum = 64     // pages of replaced segments that an Add removes at least
 )
 
 func tierOf(pages int) int { return (bits.Len(uint(pages/firstTier)) + 2) / 3 }

@@ -26,7 +26,7 @@ type segmentReader struct {
 	positions []byte // of the row, with their length
 }
 
-const pagesInRead = 16
+const pagesInRead = 4
 
 // load goes to the next page.
 func (r *segmentReader) load() (bool, error) {

@@ -16,8 +16,9 @@ import (
 // pages, and a doclist index is one page however long.
 
 // pageSize is how large a page of a segment gets, in bytes, so that it just fits into a page of the file.
-// A row that is larger makes a larger page.
-const pageSize = 4050
+// A row that is larger makes a larger page. Pages of 4 KiB, FTS5's own, cost a third more CPU per entry and
+// no search less.
+const pageSize = filePageSize - 134
 
 // segmentWriter writes one segment: its terms in ascending order, for each its rows in ascending order.
 type segmentWriter struct {
@@ -43,7 +44,7 @@ type segmentWriter struct {
 const minSkip = 4
 
 func newSegmentWriter(out *pageWriter, id int) *segmentWriter {
-	return &segmentWriter{out: out, id: id, number: 1, page: make([]byte, 4, pageSize+64), splitPage: 1}
+	return &segmentWriter{out: out, id: id, number: 1, page: make([]byte, 4, filePageSize), splitPage: 1}
 }
 
 // begin starts a term.
@@ -165,7 +166,7 @@ type laterPage struct {
 }
 
 const (
-	pagesAtOnce  = 16
+	pagesAtOnce  = 8
 	splitsAtOnce = 64
 )
 
