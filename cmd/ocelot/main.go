@@ -52,5 +52,5 @@ func settings(cmd *cobra.Command) (config.Settings, error) {
 	if err != nil {
 		return config.Settings{}, err
 	}
-	return config.Load(path, os.Environ())
+	return config.Load(config.Up, path, os.Environ())
 }

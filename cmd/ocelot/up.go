@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/app"
+	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/spf13/cobra"
 )
 
@@ -49,7 +50,7 @@ func newConfigCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), s.Effective())
+			_, err = fmt.Fprint(cmd.OutOrStdout(), s.Effective(config.Up))
 			return err
 		},
 	})

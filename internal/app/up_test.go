@@ -27,7 +27,7 @@ type running struct {
 // up starts Up on dir with ports of its own and waits until it answers.
 func up(t *testing.T, dir string) running {
 	t.Helper()
-	s, err := config.Load("", []string{"DATA_DIR=" + dir, "PORT=0", "METRICS_PORT=0", "LOG_LEVEL=error"})
+	s, err := config.Load(config.Up, "", []string{"DATA_DIR=" + dir, "PORT=0", "METRICS_PORT=0", "LOG_LEVEL=error"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestTheDataDirectoryHasOneOwnerAndTenantsGoThroughIt(t *testing.T) {
 }
 
 func TestATokenNeedsASecret(t *testing.T) {
-	s, err := config.Load("", []string{"DATA_DIR=" + t.TempDir()})
+	s, err := config.Load(config.Up, "", []string{"DATA_DIR=" + t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

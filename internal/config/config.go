@@ -19,35 +19,67 @@ import (
 	"github.com/spf13/viper"
 )
 
-// Settings are the effective settings. Tags: key, default, min and max (of numbers and durations,
+// Process is which program reads the settings; they share the names, not all defaults.
+type Process string
+
+// The programs.
+const (
+	Up     Process = "ocelot" // ocelot up and the tool's commands
+	API    Process = "api"
+	Worker Process = "worker"
+)
+
+// Settings are the effective settings. Tags: key, alias (another name in the environment), for (the
+// programs that use it; none: all), default and default_worker, min and max (of numbers and durations,
 // inclusive), oneof, and help: the one comment of the key in configs/.
 type Settings struct {
 	LogLevel  string `key:"log_level" default:"info" oneof:"debug info warn error" help:"least level that is logged: debug, info, warn, error"`
 	LogFormat string `key:"log_format" default:"auto" oneof:"auto json console" help:"json, console, or auto: console on a terminal, json elsewhere"`
 
-	Host        string `key:"host" default:"127.0.0.1" help:"address that the API listens on; 0.0.0.0 for every interface"`
-	Port        int    `key:"port" default:"8080" min:"0" max:"65535" help:"port of the API; 0 takes a free one"`
+	Host        string `key:"host" for:"ocelot api" default:"127.0.0.1" help:"address that the API listens on; 0.0.0.0 for every interface"`
+	Port        int    `key:"port" for:"ocelot api" default:"8080" min:"0" max:"65535" help:"port of the API; 0 takes a free one"`
 	MetricsHost string `key:"metrics_host" default:"127.0.0.1" help:"address of the second listener: metrics, health, pprof"`
-	MetricsPort int    `key:"metrics_port" default:"9090" min:"0" max:"65535" help:"port of the second listener; 0 takes a free one"`
-	DataDir     string `key:"data_dir" default:"./data" help:"directory of the embedded files; one process owns it"`
+	MetricsPort int    `key:"metrics_port" default:"9090" default_worker:"9091" min:"0" max:"65535" help:"port of the second listener; 0 takes a free one"`
+	DataDir     string `key:"data_dir" for:"ocelot" default:"./data" help:"directory of the embedded files; one process owns it"`
 
-	JWTSecret   auth.Secret   `key:"jwt_secret" help:"HS256 secret, at least 32 bytes; unset: 'ocelot up' makes its own in data_dir"`
-	JWTIssuer   string        `key:"jwt_issuer" default:"" help:"iss that a token must have; unset: any"`
-	JWTAudience string        `key:"jwt_audience" default:"" help:"aud that a token must hold; unset: any"`
-	JWTMaxTTL   time.Duration `key:"jwt_max_ttl" default:"8760h" min:"1m" max:"87600h" help:"longest time to live of an accepted token"`
+	SQSQueueURL    string `key:"sqs_queue_url" help:"URL of the SQS queue; unset in 'ocelot up': a file in data_dir"`
+	SQSDLQURL      string `key:"sqs_dlq_url" help:"URL of its dead-letter queue, which is watched; unset: nobody watches"`
+	SQSEndpointURL string `key:"sqs_endpoint_url" help:"a server that speaks SQS; unset: AWS"`
+	SQSFairQueues  bool   `key:"sqs_fair_queues" for:"ocelot api" default:"false" help:"send the tenant as MessageGroupId, so that a tenant with many messages delays others less; AWS charges extra"`
+	AWSRegion      string `key:"aws_region" help:"region of the queue; unset: that of its URL, else what the AWS SDK finds"`
 
-	EventSchemaVersion int           `key:"event_schema_version" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`
-	MaxFutureSkew      time.Duration `key:"max_future_skew" default:"24h" min:"0s" max:"8760h" help:"how far ahead of receipt a timestamp may be"`
+	MongoDBURI      auth.Secret `key:"mongodb_uri" alias:"MONGO_URI" help:"MongoDB of the record, a replica set; unset in 'ocelot up': a file in data_dir"`
+	MongoDBDatabase string      `key:"mongodb_database" default:"ocelot" help:"database of the record"`
+	AutoMigrate     bool        `key:"auto_migrate" default:"true" help:"make and upgrade indexes and templates at start; false: run 'ocelot migrate' yourself"`
 
-	IngestInFlight int           `key:"ingest_in_flight" default:"4" min:"1" max:"64" help:"sends to the queue at the same time"`
-	IngestLinger   time.Duration `key:"ingest_linger" default:"5ms" min:"0s" max:"1s" help:"how long a part-full envelope waits for company; bounds the cost at low rates"`
-	IngestBuffer   int           `key:"ingest_buffer_bytes" default:"67108864" min:"1048576" max:"4294967296" help:"bytes of entries waiting to be sent; beyond it 429"`
+	OpenSearchURL         string        `key:"opensearch_url" help:"OpenSearch of the index; unset in 'ocelot up': a file in data_dir"`
+	OpenSearchUsername    string        `key:"opensearch_username" help:"user of OpenSearch; unset: none"`
+	OpenSearchPassword    auth.Secret   `key:"opensearch_password" help:"password of that user"`
+	OpenSearchAWSSigV4    bool          `key:"opensearch_aws_sigv4" default:"false" help:"sign requests with AWS credentials instead"`
+	OpenSearchIndexPrefix string        `key:"opensearch_index_prefix" default:"ocelot" help:"beginning of the names of indices, alias and template"`
+	OpenSearchShards      int           `key:"opensearch_shards" default:"1" min:"1" max:"100" help:"primary shards of an index (one index a day)"`
+	OpenSearchReplicas    int           `key:"opensearch_replicas" default:"1" min:"0" max:"10" help:"replicas of a shard"`
+	OpenSearchCodec       string        `key:"opensearch_codec" default:"zstd_no_dict" help:"codec of the indices; default where the cluster refuses it"`
+	OpenSearchRefresh     time.Duration `key:"opensearch_refresh_interval" default:"1s" min:"100ms" max:"10m" help:"how long an entry may be in the index before searches find it"`
 
-	WorkerPollers       int           `key:"worker_pollers" default:"2" min:"1" max:"64" help:"receives from the queue at the same time"`
-	WorkerBudget        int           `key:"worker_budget_bytes" default:"50331648" min:"8388608" max:"4294967296" help:"decoded bytes that the worker holds at the most"`
-	WorkerPollWait      time.Duration `key:"worker_poll_wait" default:"20s" min:"0s" max:"20s" help:"how long one receive waits for messages"`
-	WorkerVisibility    time.Duration `key:"worker_visibility" default:"90s" min:"10s" max:"12h" help:"how long a received message stays hidden; extended while it is worked on"`
-	WorkerIndexPatience time.Duration `key:"worker_index_patience" default:"10s" min:"0s" max:"10m" help:"how long recorded entries wait for a slow index before they go to the backlog"`
+	JWTSecret   auth.Secret   `key:"jwt_secret" for:"ocelot api" help:"HS256 secret, at least 32 bytes; unset: 'ocelot up' makes its own in data_dir"`
+	JWTIssuer   string        `key:"jwt_issuer" for:"ocelot api" default:"" help:"iss that a token must have; unset: any"`
+	JWTAudience string        `key:"jwt_audience" for:"ocelot api" default:"" help:"aud that a token must hold; unset: any"`
+	JWTMaxTTL   time.Duration `key:"jwt_max_ttl" for:"ocelot api" default:"8760h" min:"1m" max:"87600h" help:"longest time to live of an accepted token"`
+
+	EventSchemaVersion int           `key:"event_schema_version" for:"ocelot api" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`
+	MaxFutureSkew      time.Duration `key:"max_future_skew" for:"ocelot api" default:"24h" min:"0s" max:"8760h" help:"how far ahead of receipt a timestamp may be"`
+
+	IngestInFlight int           `key:"ingest_in_flight" for:"ocelot api" default:"4" min:"1" max:"64" help:"sends to the queue at the same time"`
+	IngestLinger   time.Duration `key:"ingest_linger" for:"ocelot api" default:"5ms" min:"0s" max:"1s" help:"how long a part-full envelope waits for company; bounds the cost at low rates"`
+	IngestBuffer   int           `key:"ingest_buffer_bytes" for:"ocelot api" default:"67108864" min:"1048576" max:"4294967296" help:"bytes of entries waiting to be sent; beyond it 429"`
+
+	WorkerPollers       int           `key:"worker_pollers" for:"ocelot worker" default:"2" min:"1" max:"64" help:"receives from the queue at the same time"`
+	WorkerConcurrency   int           `key:"worker_concurrency" for:"ocelot worker" default:"0" min:"0" max:"64" help:"writes to the record, and as many to the index, at the same time; 0: 1 on files, 2 on servers"`
+	WorkerBudget        int           `key:"worker_budget_bytes" for:"ocelot worker" default:"50331648" min:"8388608" max:"4294967296" help:"decoded bytes that the worker holds at the most"`
+	WorkerPollWait      time.Duration `key:"worker_poll_wait" for:"ocelot worker" default:"20s" min:"1s" max:"20s" help:"how long one receive waits for messages"`
+	WorkerVisibility    time.Duration `key:"worker_visibility" for:"ocelot worker" default:"90s" min:"10s" max:"12h" help:"how long a received message stays hidden; extended while it is worked on"`
+	WorkerIndexPatience time.Duration `key:"worker_index_patience" for:"ocelot worker" default:"10s" min:"100ms" max:"10m" help:"how long recorded entries wait for a slow index before they go to the backlog"`
 	ShutdownGrace       time.Duration `key:"shutdown_grace" default:"20s" min:"1s" max:"10m" help:"how long a stop may take to finish what is held"`
 }
 
@@ -65,8 +97,9 @@ func (p Problems) Error() string {
 	return "bad settings:\n  " + strings.Join(lines, "\n  ")
 }
 
-// Load reads the file at path (none when empty) and the environment (os.Environ's form).
-func Load(path string, environ []string) (Settings, error) {
+// Load reads the settings of a process: the file at path (none when empty) and the environment
+// (os.Environ's form). A file may hold keys that only another process uses.
+func Load(process Process, path string, environ []string) (Settings, error) {
 	var (
 		s        Settings
 		problems Problems
@@ -92,7 +125,7 @@ func Load(path string, environ []string) (Settings, error) {
 		}
 	}
 	for _, f := range fields {
-		text, where, err := f.find(file, path, env)
+		text, where, err := f.find(process, file, path, env)
 		if err == nil {
 			err = f.set(text)
 		}
@@ -109,10 +142,13 @@ func Load(path string, environ []string) (Settings, error) {
 	return s, nil
 }
 
-// Effective lists every setting with its value, secrets as ***, in YAML.
-func (s Settings) Effective() string {
+// Effective lists every setting of a process with its value, secrets as ***, in YAML.
+func (s Settings) Effective(process Process) string {
 	var b strings.Builder
 	for _, f := range describe(&s) {
+		if !f.usedBy(process) {
+			continue
+		}
 		v := fmt.Sprint(f.value.Interface())
 		switch x := f.value.Interface().(type) {
 		case auth.Secret:
@@ -128,12 +164,15 @@ func (s Settings) Effective() string {
 	return b.String()
 }
 
-// Example is a whole configuration file: every key, its default and one comment.
-func Example() string {
+// Example is a whole configuration file of a process: every key, its default and one comment.
+func Example(process Process) string {
 	var s Settings
 	var b strings.Builder
 	for _, f := range describe(&s) {
-		def := f.tag.Get("default")
+		if !f.usedBy(process) {
+			continue
+		}
+		def := f.standard(process)
 		if f.value.Kind() == reflect.String || def == "" {
 			def = strconv.Quote(def)
 		}
@@ -158,11 +197,30 @@ func describe(s *Settings) []field {
 	return fields
 }
 
+// usedBy says whether a process has any use for the setting.
+func (f field) usedBy(process Process) bool {
+	of := strings.Fields(f.tag.Get("for"))
+	return len(of) == 0 || slices.Contains(of, string(process))
+}
+
+// standard is the default of a process.
+func (f field) standard(process Process) string {
+	if d, ok := f.tag.Lookup("default_" + string(process)); ok {
+		return d
+	}
+	return f.tag.Get("default")
+}
+
 // find returns the text of a setting and where it came from: environment, NAME_FILE, file, default.
-func (f field) find(file *viper.Viper, path string, env map[string]string) (text, where string, err error) {
+func (f field) find(process Process, file *viper.Viper, path string, env map[string]string) (text, where string, err error) {
 	name := strings.ToUpper(f.key)
 	_, secret := f.value.Interface().(auth.Secret)
 	text, direct := env[name]
+	if alias := f.tag.Get("alias"); !direct && alias != "" {
+		if text, direct = env[alias]; direct {
+			name = alias
+		}
+	}
 	if secret {
 		if from, ok := env[name+"_FILE"]; ok {
 			if direct {
@@ -182,13 +240,13 @@ func (f field) find(file *viper.Viper, path string, env map[string]string) (text
 		v := file.Get(f.key)
 		switch v.(type) {
 		case nil:
-			return f.tag.Get("default"), f.key, nil
+			return f.standard(process), f.key, nil
 		case string, int, int64, float64, bool, uint64:
 			return fmt.Sprint(v), path + ": " + f.key, nil
 		}
 		return "", path + ": " + f.key, fmt.Errorf("must be a single value")
 	}
-	return f.tag.Get("default"), f.key, nil
+	return f.standard(process), f.key, nil
 }
 
 func (f field) set(text string) error {
@@ -217,6 +275,12 @@ func (f field) set(text string) error {
 			return fmt.Errorf("%d is not between %d and %d", n, lo, hi)
 		}
 		f.value.SetInt(int64(n))
+	case bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is not true or false", text)
+		}
+		f.value.SetBool(b)
 	case string:
 		if of := strings.Fields(f.tag.Get("oneof")); len(of) > 0 && !slices.Contains(of, text) {
 			return fmt.Errorf("%q is not one of %s", text, strings.Join(of, ", "))

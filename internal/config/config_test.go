@@ -19,7 +19,7 @@ func write(t *testing.T, name, text string) string {
 
 func TestLoadTakesDefaultsFileAndEnvironmentInThatOrder(t *testing.T) {
 	path := write(t, "ocelot.yaml", "port: 7000\ningest_linger: 9ms\nlog_level: warn\n")
-	s, err := Load(path, []string{"PORT=7001", "LOG_LEVEL="})
+	s, err := Load(Up, path, []string{"PORT=7001", "LOG_LEVEL="})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,13 +30,13 @@ func TestLoadTakesDefaultsFileAndEnvironmentInThatOrder(t *testing.T) {
 
 func TestLoadReportsEveryProblemAtOnce(t *testing.T) {
 	path := write(t, "ocelot.yaml", "prot: 7000\nport: many\nlog_level: loud\nhost: [a, b]\n")
-	_, err := Load(path, []string{"WORKER_POLL_WAIT=1h", "JWT_SECRET=short", "INGEST_IN_FLIGHT=1.5"})
+	_, err := Load(Up, path, []string{"WORKER_POLL_WAIT=1h", "JWT_SECRET=short", "INGEST_IN_FLIGHT=1.5"})
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{`no setting named "prot"; did you mean "port"?`, `port: "many" is no whole number`,
 		`log_level: "loud" is not one of debug, info, warn, error`, "host: must be a single value",
-		"WORKER_POLL_WAIT: 1h0m0s is not between 0s and 20s", "jwt_secret: is shorter than 32 bytes", `INGEST_IN_FLIGHT: "1.5" is no whole number`} {
+		"WORKER_POLL_WAIT: 1h0m0s is not between 1s and 20s", "jwt_secret: is shorter than 32 bytes", `INGEST_IN_FLIGHT: "1.5" is no whole number`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%s", want, err)
 		}
@@ -49,55 +49,67 @@ func TestLoadReportsEveryProblemAtOnce(t *testing.T) {
 func TestLoadReadsSecretsFromAFile(t *testing.T) {
 	secret := strings.Repeat("k", 40)
 	path := write(t, "secret", secret+"\n")
-	s, err := Load("", []string{"JWT_SECRET_FILE=" + path})
+	s, err := Load(Up, "", []string{"JWT_SECRET_FILE=" + path})
 	if err != nil || s.JWTSecret.Reveal() != secret {
 		t.Errorf("err %v, right secret: %t", err, s.JWTSecret.Reveal() == secret)
 	}
-	if _, err := Load("", []string{"JWT_SECRET_FILE=" + path, "JWT_SECRET=" + secret}); err == nil || !strings.Contains(err.Error(), "keep one") {
+	if _, err := Load(Up, "", []string{"JWT_SECRET_FILE=" + path, "JWT_SECRET=" + secret}); err == nil || !strings.Contains(err.Error(), "keep one") {
 		t.Errorf("both: %v", err)
 	}
-	if _, err := Load("", []string{"JWT_SECRET_FILE=/does/not/exist"}); err == nil || !strings.Contains(err.Error(), "JWT_SECRET_FILE") {
+	if _, err := Load(Up, "", []string{"JWT_SECRET_FILE=/does/not/exist"}); err == nil || !strings.Contains(err.Error(), "JWT_SECRET_FILE") {
 		t.Errorf("absent: %v", err)
 	}
 }
 
 func TestEffectiveSettingsNeverShowASecretAndLoadAgain(t *testing.T) {
 	secret := strings.Repeat("s3cr3t", 8)
-	s, err := Load("", []string{"JWT_SECRET=" + secret, "PORT=1234", "JWT_ISSUER=me: \"you\""})
+	s, err := Load(Up, "", []string{"JWT_SECRET=" + secret, "PORT=1234", "JWT_ISSUER=me: \"you\""})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := s.Effective()
+	text := s.Effective(Up)
 	if strings.Contains(text, secret) || !strings.Contains(text, `jwt_secret: "***"`) {
 		t.Error("the secret is not hidden")
 	}
-	again, err := Load(write(t, "all.yaml", strings.Replace(text, "***", secret, 1)), nil)
+	again, err := Load(Up, write(t, "all.yaml", strings.Replace(text, `jwt_secret: "***"`, "jwt_secret: "+secret, 1)), nil)
 	if err != nil || again != s {
 		t.Errorf("effective settings load as %+v, %v", again, err)
 	}
 }
 
-func TestTheExampleFileIsTheOneInConfigs(t *testing.T) {
-	path := filepath.Join("..", "..", "configs", "ocelot.yaml")
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(path, []byte(Example()), 0o644); err != nil {
-			t.Fatal(err)
+func TestTheExampleFilesAreThoseInConfigs(t *testing.T) {
+	for _, process := range []Process{Up, API, Worker} {
+		path := filepath.Join("..", "..", "configs", string(process)+".yaml")
+		if os.Getenv("UPDATE") != "" {
+			if err := os.WriteFile(path, []byte(Example(process)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != Example(process) {
+			t.Errorf("%s is not what the settings say (err %v); run: UPDATE=1 go test ./internal/config", path, err)
+		}
+		lines := []string{}
+		for l := range strings.Lines(strings.ReplaceAll(string(got), "\n# ", "\n")) {
+			if key, _, ok := strings.Cut(l, ": "); ok && !strings.Contains(key, " ") {
+				lines = append(lines, l)
+			}
+		}
+		s, err := Load(process, write(t, "defaults.yaml", strings.Join(lines, "")), nil)
+		defaults, _ := Load(process, "", nil)
+		if err != nil || s != defaults {
+			t.Errorf("the values in %s are not the defaults: %v", path, err)
 		}
 	}
-	got, err := os.ReadFile(path)
-	if err != nil || string(got) != Example() {
-		t.Errorf("%s is not what the settings say (err %v); run: UPDATE=1 go test ./internal/config", path, err)
+}
+
+func TestEachProcessHasItsOwnKeysAndDefaults(t *testing.T) {
+	api, worker := Example(API), Example(Worker)
+	if strings.Contains(worker, "jwt_secret") || strings.Contains(api, "worker_") || strings.Contains(api, "data_dir:") {
+		t.Error("a key stands in the file of a process that has no use for it")
 	}
-	uncommented := strings.ReplaceAll(string(got), "\n# ", "\n")
-	lines := []string{}
-	for l := range strings.Lines(uncommented) {
-		if key, _, ok := strings.Cut(l, ": "); ok && !strings.Contains(key, " ") {
-			lines = append(lines, l)
-		}
-	}
-	s, err := Load(write(t, "defaults.yaml", strings.Join(lines, "")), nil)
-	defaults, _ := Load("", nil)
-	if err != nil || s != defaults {
-		t.Errorf("the file's values are not the defaults: %v", err)
+	s, err := Load(Worker, "", []string{"MONGO_URI=mongodb://u:p@127.0.0.1/?replicaSet=rs0"})
+	if err != nil || s.MetricsPort != 9091 || s.MongoDBURI.Reveal() != "mongodb://u:p@127.0.0.1/?replicaSet=rs0" {
+		t.Errorf("metrics port %d, alias taken: %t, %v", s.MetricsPort, s.MongoDBURI.IsSet(), err)
 	}
 }
