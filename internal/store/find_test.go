@@ -135,6 +135,11 @@ func testFind(t *testing.T, s store.Store) {
 		for order, sort := range sorts {
 			want := oracle(all, where, sort)
 			t.Run(filter+", "+order, func(t *testing.T) {
+				if refusesText(s, where) {
+					_, err := s.Find(t.Context(), authtest.Tenant(t, "acme"), query.Query{Where: where, Sort: sort, Limit: 1000})
+					wantKind(t, err, fault.Unavailable, "search_unavailable")
+					return
+				}
 				page := find(t, s, query.Query{Where: where, Sort: sort, Limit: 1000})
 				checkHits(t, page, want[:min(len(want), 1000)], len(want) > 1000)
 				if page.Total != int64(len(want)) || !page.Exact {

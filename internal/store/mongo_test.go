@@ -14,7 +14,6 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/fault"
-	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -318,34 +317,5 @@ func TestMongoVerifyFindsDamage(t *testing.T) {
 	}
 	if checked, damaged, err := m.Verify(t.Context()); err != nil || checked != 20 || damaged != 1 {
 		t.Fatalf("checked %d, damaged %d, %v", checked, damaged, err)
-	}
-}
-
-func TestMongoFindReadsNoMoreThanThePage(t *testing.T) {
-	m, db := openMongo(t, store.MongoConfig{})
-	all := newMaker(55).records(authtest.Tenant(t, "acme").ID(), 2000)
-	putNew(t, m, all)
-	if err := db.RunCommand(t.Context(), bson.D{{Key: "profile", Value: 2}}).Err(); err != nil {
-		t.Fatal(err)
-	}
-	want := oracle(all, nil, query.NewestFirst)
-	checkHits(t, find(t, m, query.Query{Limit: 50, Total: query.TotalNone}), want[:50], true)
-	checkHits(t, find(t, m, query.Query{Limit: 50, Total: query.TotalNone, After: &want[999]}), want[1000:1050], true)
-	cursor, err := db.Collection("system.profile").Find(t.Context(), bson.D{{Key: "ns", Value: db.Name() + ".entries"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var reads []struct {
-		Keys int    `bson:"keysExamined"`
-		Docs int    `bson:"docsExamined"`
-		Plan string `bson:"planSummary"`
-	}
-	if err := cursor.All(t.Context(), &reads); err != nil || len(reads) != 2 {
-		t.Fatalf("%d reads, %v", len(reads), err)
-	}
-	for _, r := range reads {
-		if r.Keys > 53 || r.Docs > 0 {
-			t.Errorf("a page of 50 read %d keys and %d documents by %s", r.Keys, r.Docs, r.Plan)
-		}
 	}
 }
