@@ -155,7 +155,7 @@ func TestAWorkerThatDiesAnywhereLosesAndDoublesNothing(t *testing.T) {
 func dieAndFinish(t *testing.T, q *queue.SQLite, st *store.SQLite, point string, left int, indexDown bool) {
 	ctx := t.Context()
 	ix := newMemIndex()
-	cfg := Config{RecordEntries: 60, IndexEntries: 60, ShutdownGrace: time.Millisecond}
+	cfg := Config{RecordEntries: 60, IndexEntries: 60, ShutdownGrace: time.Millisecond, Pace: -1}
 	if err := errorsOf(q.Send(ctx, []queue.Outgoing{{Body: []byte("poison")}})); err != nil {
 		t.Fatal(err)
 	}

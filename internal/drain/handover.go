@@ -43,13 +43,22 @@ func (h *handover) push(d *delivery) bool {
 	return true
 }
 
-// take waits for deliveries and appends as many as are ready and limit allows to batch; a suspect
-// comes by itself. Nothing: the handover is closed and empty.
-func (h *handover) take(batch []*delivery) []*delivery {
+// wait waits for deliveries. False: the handover is closed and empty.
+func (h *handover) wait() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(h.waiting) == 0 && !h.closed {
 		h.changed.Wait()
+	}
+	return len(h.waiting) > 0
+}
+
+// take appends as many deliveries as are ready and limit allows to batch; a suspect comes by itself.
+func (h *handover) take(batch []*delivery) []*delivery {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waiting) == 0 {
+		return batch
 	}
 	taken, entries := 0, 0
 	for _, d := range h.waiting {

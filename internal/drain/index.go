@@ -13,11 +13,18 @@ import (
 // indexRecorded adds what the handover holds.
 func (w *Worker) indexRecorded(work context.Context) {
 	b := &batch{}
+	p := newPacer(w.cfg.Pace)
+	defer p.stop()
 	for {
-		b.of = w.handover.take(b.of)
-		if len(b.of) == 0 {
+		if !w.handover.wait() {
 			return
 		}
+		<-p.due()
+		b.of = w.handover.take(b.of)
+		if len(b.of) == 0 {
+			continue // another took them
+		}
+		p.begin()
 		of := b.of
 		if err := w.guard("index", func() error { w.index(work, b); return nil }); err != nil {
 			w.toBacklog(work, w.live(of))

@@ -32,6 +32,9 @@ func (w *Worker) poll(ctx, work context.Context, first bool) {
 			}
 			tries = 0
 			w.route(ctx, work, ds)
+			if len(ds) > 0 && len(ds) < mostReceived {
+				pause(ctx, w.cfg.Pace) // what comes meanwhile comes together
+			}
 		case first:
 			if pause(ctx, backoff(probes, firstRetry, mostRetry)) {
 				w.probe(ctx, work)

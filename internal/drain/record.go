@@ -9,10 +9,13 @@ import (
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
-// recordDecoded puts what is decoded, as much at once as is ready and RecordEntries allows.
+// recordDecoded puts what is decoded, as much at once as is ready, or becomes ready until the pace
+// allows the next Put, and RecordEntries allows.
 func (w *Worker) recordDecoded(work context.Context) {
 	b := &batch{}
 	var next *delivery
+	p := newPacer(w.cfg.Pace)
+	defer p.stop()
 	for {
 		d := next
 		if next = nil; d == nil {
@@ -21,19 +24,25 @@ func (w *Worker) recordDecoded(work context.Context) {
 			}
 		}
 		n := 0
-		for d != nil {
+		for due := p.due(); d != nil; {
 			b.of = append(b.of, d)
 			n += len(d.records)
 			select {
 			case d = <-w.decoded:
-			default:
-				d = nil
+			case <-due:
+				due = p.now
+				select {
+				case d = <-w.decoded:
+				default:
+					d = nil
+				}
 			}
 			if d != nil && n+len(d.records) > w.cfg.RecordEntries {
 				next, d = d, nil
 			}
 		}
 		of := b.of
+		p.begin()
 		if err := w.guard("record", func() error { w.record(work, b, false); return nil }); err != nil {
 			w.failed(of...)
 		}

@@ -375,3 +375,24 @@ func TestDeletesThatFailAreHarmless(t *testing.T) {
 		stopped(t, stop)
 	})
 }
+
+func TestSmallEnvelopesShareAPutWhenTheyComeFasterThanThePace(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.cfg = Config{Pace: 100 * time.Millisecond}
+		r.q.send(envelope(t, entries(1, "first")))
+		stop := r.start()
+		synctest.Wait()
+		settled(t, r, 1) // it waits for nothing
+		for range 20 {
+			r.q.send(envelope(t, entries(1, "more")))
+			synctest.Wait()
+		}
+		<-time.After(time.Second) // of the bubble's time
+		synctest.Wait()
+		settled(t, r, 21)
+		if got := len(r.st.puts); got > 6 {
+			t.Errorf("%d Puts of 21 envelopes that came one after the other at once", got)
+		}
+		stopped(t, stop)
+	})
+}
