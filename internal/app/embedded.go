@@ -12,7 +12,7 @@ import (
 )
 
 // embeddedMemory bounds the Go heap of `ocelot up`; SQLite's caches come on top.
-const embeddedMemory = 160 << 20
+const embeddedMemory = 128 << 20
 
 // openEmbedded opens the three files of a data directory.
 func openEmbedded(dir *dataDir) (_ *backends, err error) {
