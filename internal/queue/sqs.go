@@ -34,13 +34,13 @@ type SQSConfig struct {
 	Region      string        // empty: that of the QueueURL, else what the AWS SDK finds, else us-east-1 for a server that isn't AWS
 	FairQueues  bool          // MessageGroupId = tenant, so that a tenant with many messages delays others less; costs extra on AWS
 	CallTimeout time.Duration // of a call that does not wait for messages, retries included; default 10 s
+	PollTime    time.Duration // of one poll: Receive makes several until its wait is over, Close waits for the last. Default 5 s, at most 20 s
 }
 
 // SQS is the queue on AWS SQS, or on a server that speaks its protocol.
 //
-// Times are counted in whole seconds, rounded up: a wait of at most 20 s, a visibility of at most 12 h.
-// Receive may answer before its wait is over. A message handed out may come a second time before its
-// visibility ends, though rarely.
+// Times are counted in whole seconds, rounded up; a visibility is at most 12 h. A message handed out may come
+// a second time before its visibility ends, though rarely.
 type SQS struct {
 	calls   *sqs.Client // everything but Receive
 	polls   *sqs.Client // Receive: a connection may be busy for 20 s, and a retry would lose the first answer
@@ -53,10 +53,13 @@ type SQS struct {
 	fair    atomic.Bool
 	circuit circuit
 
-	alive   context.Context // ends with Close, and with it the polls
-	stop    context.CancelFunc
-	mu      sync.Mutex // of stop, against begin
-	running sync.WaitGroup
+	pollTime time.Duration
+	open     context.Context // until Close begins
+	close    context.CancelFunc
+	polling  context.Context // until Close has waited long enough
+	cut      context.CancelFunc
+	mu       sync.Mutex // of close, against begin
+	running  sync.WaitGroup
 }
 
 // NewSQS connects, reads the queue's attributes and warns of those that put entries at risk. Its error is
@@ -79,13 +82,18 @@ func NewSQS(ctx context.Context, cfg SQSConfig, tel telemetry.Telemetry) (*SQS, 
 	if cfg.CallTimeout <= 0 {
 		cfg.CallTimeout = 10 * time.Second
 	}
+	if cfg.PollTime <= 0 {
+		cfg.PollTime = 5 * time.Second
+	}
+	cfg.PollTime = min(cfg.PollTime, sqsMaxWait)
 	ac, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Invalid, Code: "aws_config", Detail: "the AWS settings can't be read; check ~/.aws and the AWS_ variables", Err: err}
 	}
-	q := &SQS{url: cfg.QueueURL, dlqURL: cfg.DLQURL, timeout: cfg.CallTimeout, log: tel.Named("queue").Log,
+	q := &SQS{url: cfg.QueueURL, dlqURL: cfg.DLQURL, timeout: cfg.CallTimeout, pollTime: cfg.PollTime, log: tel.Named("queue").Log,
 		http: [2]ownBody{sqsClient(), sqsClient()}}
-	q.alive, q.stop = context.WithCancel(context.Background())
+	q.open, q.close = context.WithCancel(context.Background())
+	q.polling, q.cut = context.WithCancel(context.Background())
 	q.fair.Store(cfg.FairQueues)
 	var endpoint *string
 	shared := func(o *sqs.Options) {
@@ -185,7 +193,7 @@ func (q *SQS) Limits() Limits { return q.limits }
 func (q *SQS) begin() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.alive.Err() != nil {
+	if q.open.Err() != nil {
 		return errClosed()
 	}
 	q.running.Add(1)
@@ -213,13 +221,16 @@ func (q *SQS) Ping(ctx context.Context) error {
 	return fault.Wrap(err, "ping")
 }
 
-// Close ends polls at once and waits for other calls. A message that is handed to a poll at that very
-// moment comes back when its visibility ends.
+// Close waits for the calls that run. Receive ends at once, its poll within PollTime, so that no server hides
+// messages for a worker that is gone.
 func (q *SQS) Close() error {
 	q.mu.Lock()
-	q.stop()
+	q.close()
 	q.mu.Unlock()
+	patience := time.AfterFunc(q.pollTime+time.Second, q.cut)
 	q.running.Wait()
+	patience.Stop()
+	q.cut()
 	for _, c := range q.http {
 		c.close()
 	}

@@ -27,11 +27,9 @@ type fakeSQS struct {
 
 // fakeCall has the members of all calls that the tests look at.
 type fakeCall struct {
-	Op             string
-	QueueUrl       string
-	MessageBody    string
-	MessageGroupId string
-	Entries        []fakeEntry
+	Op, QueueUrl, MessageBody, MessageGroupId               string
+	MaxNumberOfMessages, WaitTimeSeconds, VisibilityTimeout int
+	Entries                                                 []fakeEntry
 }
 
 type fakeEntry struct {

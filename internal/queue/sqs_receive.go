@@ -16,42 +16,59 @@ import (
 // while too many messages are held: the caller would ask again at once.
 const sqsEarly = 500 * time.Millisecond
 
-// Receive polls once. When ctx ends first it returns at once while the poll goes on, because a server need
-// not notice that nobody listens any more; what the poll still brings is released.
+// Receive makes polls of PollTime until one brings messages or wait is over. When ctx ends it returns at
+// once while the running poll goes on: a server need not notice that nobody listens any more, and would hide
+// the next message for nobody. What the poll still brings is released.
 func (q *SQS) Receive(ctx context.Context, most int, wait, visibility time.Duration) ([]Message, error) {
+	began := time.Now()
+	for most > 0 {
+		start := time.Now()
+		slice := max(0, min(wait-start.Sub(began), q.pollTime))
+		held, err := q.listen(ctx, min(most, maxReceive), slice, clamp(visibility))
+		if err != nil || len(held) > 0 {
+			return held, err
+		}
+		if left := slice - time.Since(start); left > 0 {
+			q.rest(ctx, min(left, sqsEarly))
+		}
+		if wait-time.Since(began) < time.Second/2 { // whole seconds only
+			break
+		}
+	}
+	return nil, nil
+}
+
+// listen makes one poll, and waits for it until ctx or the queue ends.
+func (q *SQS) listen(ctx context.Context, most int, wait, visibility time.Duration) ([]Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap(canceled(err), "receive")
 	}
 	if err := q.begin(); err != nil {
 		return nil, err
 	}
-	if most <= 0 {
-		q.running.Done()
-		return nil, nil
-	}
 	type result struct {
 		held []Message
 		err  error
 	}
 	polled := make(chan result)
-	began := time.Now()
 	go func() {
 		defer q.running.Done()
-		held, err := q.poll(min(most, maxReceive), min(wait, sqsMaxWait), clamp(visibility))
+		held, err := q.poll(most, wait, visibility)
 		select {
 		case polled <- result{held, err}:
 		case <-ctx.Done():
+			q.release(held)
+		case <-q.open.Done():
 			q.release(held)
 		}
 	}()
 	select {
 	case r := <-polled:
-		if left := min(wait-time.Since(began), sqsEarly); r.err == nil && len(r.held) == 0 && left > 0 {
-			q.rest(ctx, left)
-		}
 		return r.held, r.err
 	case <-ctx.Done():
 		return nil, fault.Wrap(canceled(ctx.Err()), "receive")
+	case <-q.open.Done():
+		return nil, errClosed()
 	}
 }
 
@@ -62,23 +79,19 @@ func (q *SQS) rest(ctx context.Context, d time.Duration) {
 	select {
 	case <-t.C:
 	case <-ctx.Done():
-	case <-q.alive.Done():
+	case <-q.open.Done():
 	}
 }
 
-// poll makes one call that only Close can end.
+// poll makes one call; nobody ends it but a Close that has waited for it.
 func (q *SQS) poll(most int, wait, visibility time.Duration) ([]Message, error) {
-	ctx, cancel := context.WithTimeout(q.alive, wait+sqsHeaderLimit)
+	ctx, cancel := context.WithTimeout(q.polling, wait+sqsHeaderLimit)
 	defer cancel()
 	const receives, sent = types.MessageSystemAttributeNameApproximateReceiveCount, types.MessageSystemAttributeNameSentTimestamp
 	out, err := q.polls.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &q.url, MaxNumberOfMessages: int32(most),
 		WaitTimeSeconds: seconds(wait), VisibilityTimeout: max(1, seconds(visibility)), // 0 would be the queue's own
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{receives, sent}})
-	switch {
-	case err == nil:
-	case q.alive.Err() != nil:
-		return nil, errClosed()
-	default:
+	if err != nil {
 		return nil, sqsFault(err, "receive")
 	}
 	if len(out.Messages) == 0 {

@@ -103,7 +103,9 @@ func TestSQSStartErrors(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()
 	well := newFake(t, nil)
-	answering := func(a *fakeAnswer) string { return newFake(t, func(string, fakeCall) *fakeAnswer { return a }).url + "/0/q" }
+	answering := func(a *fakeAnswer) string {
+		return newFake(t, func(string, fakeCall) *fakeAnswer { return a }).url + "/0/q"
+	}
 	for _, c := range []struct {
 		name string
 		cfg  queue.SQSConfig
