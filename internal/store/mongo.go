@@ -80,8 +80,8 @@ type Mongo struct {
 	life   sync.RWMutex // read-locked by every call, locked by Close
 	closed bool
 
-	scratch sync.Pool    // of *mongoPut
-	ids     logentry.IDs // of what is in quarantine
+	scratch chan *mongoPut // memory for Puts, a few of them
+	ids     logentry.IDs   // of what is in quarantine
 }
 
 // The collections.
@@ -106,9 +106,7 @@ func NewMongo(ctx context.Context, cfg MongoConfig) (*Mongo, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mongo{cfg: cfg, client: client, db: client.Database(cfg.Database)}
-	m.scratch.New = func() any { return newMongoPut() }
-	return m, nil
+	return &Mongo{cfg: cfg, client: client, db: client.Database(cfg.Database), scratch: make(chan *mongoPut, 4)}, nil
 }
 
 // Ping says whether the primary answers.

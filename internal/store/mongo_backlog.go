@@ -69,12 +69,8 @@ func (m *Mongo) DropBacklog(ctx context.Context, ids []logentry.ID) error {
 
 func (m *Mongo) dropBacklog(ctx context.Context, ids []logentry.ID) error {
 	for part := range slices.Chunk(ids, mongoBacklogAtOnce) {
-		in := make(bson.A, len(part))
-		for i := range part {
-			in[i] = mongoBinary(part[i])
-		}
 		cmd := bson.D{{Key: "delete", Value: mongoBacklog}, {Key: "deletes", Value: bson.A{bson.D{
-			{Key: "q", Value: bson.D{{Key: mongoID, Value: bson.D{{Key: "$in", Value: in}}}}}, {Key: "limit", Value: 0}}}}, m.concern(byMajority)}
+			{Key: "q", Value: withIDs(part)}, {Key: "limit", Value: 0}}}}, m.concern(byMajority)}
 		if err := m.again(ctx, func() error { return m.command(ctx, cmd) }); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
@@ -10,19 +11,19 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 )
 
 // Commits have numbers without gaps. A writer takes the next number from a counter, makes the commit with
-// the ids durable, inserts the records, and marks the commit done. Whoever scans therefore knows what is
-// under way: a commit that is open, or a number that is missing. It waits for an open one that others
-// have overtaken until it is done, or so old that its writer must be gone and no command of it can
-// still run. It takes a missing number itself, so that the writer finds it taken and takes another.
+// the ids durable, and inserts the records. Nothing more can come of a commit whose ids are all held,
+// whoever brought them; of one that its writer has closed, because some of its records never will
+// be held; or of one so old that no command of its writer can still run. Whoever scans waits
+// for the others where later ones have overtaken them. It takes a number that is missing itself, so that
+// the writer finds it taken and takes another.
 //
 //	_id   the number
-//	ids   of the records, 16 bytes each; those that turned out to be held already name another commit
-//	open  records may still come
+//	ids   of the records, 16 bytes each; those that turn out to be held already name another commit
+//	open  not closed
 //	at    when it began, by the server's clock
 type mongoCommitDoc struct {
 	Number int64          `bson:"_id"`
@@ -31,7 +32,7 @@ type mongoCommitDoc struct {
 	At     bson.Timestamp `bson:"at"`
 }
 
-// mongoAbandoned is when an open commit is taken for done: longer than a command may run, the
+// mongoAbandoned is when nothing more can come of a commit: longer than a command may run, the
 // differences between clocks, and some more.
 const mongoAbandoned = 3 * time.Minute
 
@@ -98,9 +99,9 @@ func (m *Mongo) insertCommits(ctx context.Context, p *mongoPut, first int64) err
 	return errCommitTaken
 }
 
-// closeCommits marks n commits done. It need not be durable, nor even work: it is done for those that scan.
+// closeCommits closes n commits. If that fails, those that scan wait until they are old.
 func (m *Mongo) closeCommits(ctx context.Context, first int64, n int) {
-	if n == 0 {
+	if n < 1 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.ConnectTimeout)
@@ -108,53 +109,51 @@ func (m *Mongo) closeCommits(ctx context.Context, first int64, n int) {
 	_ = m.command(ctx, bson.D{{Key: "update", Value: mongoCommits}, {Key: "updates", Value: bson.A{bson.D{
 		{Key: "q", Value: bson.D{{Key: mongoID, Value: bson.D{{Key: "$gte", Value: first}, {Key: "$lt", Value: first + int64(n)}}}}},
 		{Key: "u", Value: bson.D{{Key: "$set", Value: bson.D{{Key: "open", Value: false}}}}}, {Key: "multi", Value: true}}}},
-		m.concern(byPrimary)})
+		m.concern(byMajority)})
 }
 
-// skipCommit takes a number that is missing, for good. False: it is not missing any more.
-func (m *Mongo) skipCommit(ctx context.Context, number int64) (bool, error) {
+// skipCommit takes a number that is missing, for good, unless it is not missing any more.
+func (m *Mongo) skipCommit(ctx context.Context, number int64) error {
 	err := m.command(ctx, bson.D{{Key: "insert", Value: mongoCommits}, {Key: "documents", Value: bson.A{
 		mongoCommitDoc{Number: number, IDs: []byte{}}}}, m.concern(byMajority)})
 	if mongo.IsDuplicateKeyError(err) {
-		return false, nil
+		return nil
 	}
-	return err == nil, err
+	return err
 }
 
-// overtaken says whether a commit after number is done.
-func (m *Mongo) overtaken(ctx context.Context, number int64) (bool, error) {
-	return m.anyDone(ctx, bson.D{{Key: "$gt", Value: number}})
-}
-
-// anyDone says whether one of the commits is marked done on the primary. The majority need not have the
-// mark: it has had the records since before it was made.
-func (m *Mongo) anyDone(ctx context.Context, number any) (bool, error) {
-	err := m.db.Collection(mongoCommits, options.Collection().SetReadConcern(readconcern.Local())).
-		FindOne(ctx, bson.D{{Key: mongoID, Value: number}, {Key: "open", Value: false}}).Err()
-	if errors.Is(err, mongo.ErrNoDocuments) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// done says whether nothing of a commit can come any more.
-func (m *Mongo) done(ctx context.Context, c *mongoCommitDoc) (bool, error) {
-	if !c.Open {
+// complete says whether nothing more can come of a commit, at a time of the server.
+func (m *Mongo) complete(ctx context.Context, c *mongoCommitDoc, now time.Time) (bool, error) {
+	if !c.Open || now.Sub(time.Unix(int64(c.At.T), 0)) > mongoAbandoned {
 		return true, nil
 	}
-	if done, err := m.anyDone(ctx, c.Number); err != nil || done {
-		return done, err
+	ids, held := c.ids(0), int64(0)
+	for part := range slices.Chunk(ids, mongoIDsAtOnce) {
+		n, err := m.db.Collection(mongoEntries).CountDocuments(ctx, withIDs(part))
+		if err != nil {
+			return false, err
+		}
+		held += n
 	}
-	return m.abandoned(ctx, c)
+	return held == int64(len(ids)), nil
 }
 
-// abandoned says whether a commit has been open for so long that nothing of it can come any more.
-func (m *Mongo) abandoned(ctx context.Context, c *mongoCommitDoc) (bool, error) {
+// serverTime is the server's clock.
+func (m *Mongo) serverTime(ctx context.Context) (time.Time, error) {
 	var hello mongoHello
-	if err := m.db.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
-		return false, err
+	err := m.db.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
+	return hello.LocalTime, err
+}
+
+// lastCommit is the number of the last commit; 0 for none.
+func (m *Mongo) lastCommit(ctx context.Context) (int64, error) {
+	var c mongoCommitDoc
+	err := m.db.Collection(mongoCommits).FindOne(ctx, bson.D{}, options.FindOne().SetSort(bson.D{{Key: mongoID, Value: -1}}).
+		SetProjection(bson.D{{Key: mongoID, Value: 1}})).Decode(&c)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return 0, nil
 	}
-	return hello.LocalTime.Sub(time.Unix(int64(c.At.T), 0)) > mongoAbandoned, nil
+	return c.Number, err
 }
 
 // ids are the ids of a commit from an offset on.

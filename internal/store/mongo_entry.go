@@ -56,11 +56,14 @@ func mongoSize(r *logentry.Record) int {
 		len(r.ResourceID) + len(r.IPAddress) + len(r.UserAgent) + len(r.RequestID) + len(r.TraceID) + len(r.SpanID) + len(r.EventID)
 }
 
-// appendMongoEntry appends the elements of the document of r, as part of a commit.
-func appendMongoEntry(dst []byte, r *logentry.Record, commit int64) []byte {
+// mongoCommitAt is where, from the start of a document, the number of its commit lies.
+const mongoCommitAt = 4 + len("\x05_id\x00") + 4 + 1 + len(logentry.ID{}) + len("\x12p\x00")
+
+// appendMongoEntry appends the elements of the document of r. The number of its commit is to be filled in.
+func appendMongoEntry(dst []byte, r *logentry.Record) []byte {
 	dst = append(dst, "\x05_id\x00\x10\x00\x00\x00\x04"...)
 	dst = append(dst, r.ID[:]...)
-	dst = appendMongoInt(dst, "\x12p\x00", commit)
+	dst = appendMongoInt(dst, "\x12p\x00", 0)
 	dst = appendMongoText(dst, "\x02t\x00", r.TenantID)
 	dst = appendMongoInt(dst, "\x12ts\x00", r.Timestamp.UnixNano())
 	dst = appendMongoInt(dst, "\x12r\x00", r.ReceivedAt.UnixNano())

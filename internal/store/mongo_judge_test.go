@@ -100,7 +100,7 @@ func TestMongoSizeIsNeverTooSmall(t *testing.T) {
 		empty := len(c.buf) - before
 		before = len(c.buf)
 		start := c.document()
-		c.buf = appendMongoEntry(c.buf, &r, 1)
+		c.buf = appendMongoEntry(c.buf, &r)
 		c.endDocument(start)
 		size := len(c.buf) - before - (empty - 5)
 		if err := c.end().Validate(); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -22,6 +23,7 @@ type mongoPut struct {
 	foreign  map[logentry.ID]logentry.Record // held by another tenant, where an id is repeated
 
 	insert, commits insertCommand
+	starts          []int32 // of the documents in insert
 	ids             []byte
 }
 
@@ -39,7 +41,12 @@ func (m *Mongo) Put(ctx context.Context, records []logentry.Record) ([]Verdict, 
 		return nil, err
 	}
 	defer done()
-	p := m.scratch.Get().(*mongoPut)
+	var p *mongoPut
+	select { // a pool of the runtime would forget these megabytes at each collection
+	case p = <-m.scratch:
+	default:
+		p = newMongoPut()
+	}
 	defer p.release()
 	p.m, p.records, p.verdicts = m, records, make([]Verdict, len(records))
 	p.cut()
@@ -59,7 +66,10 @@ func (p *mongoPut) release() {
 	p.chunks, p.order, p.repeats = p.chunks[:0], p.order[:0], p.repeats[:0]
 	clear(p.seen)
 	clear(p.foreign)
-	m.scratch.Put(p)
+	select {
+	case m.scratch <- p:
+	default:
+	}
 }
 
 // cut divides the records into commands, rejects what can't be kept, and sets repeated ids aside: the
@@ -98,29 +108,40 @@ func (p *mongoPut) run(ctx context.Context) error {
 	if len(p.chunks) == 0 {
 		return nil
 	}
-	first, err := p.m.openCommits(ctx, p)
-	if err != nil {
+	var first int64
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		first, err = p.m.openCommits(ctx, p)
+		opened <- err
+	}()
+	p.encode(p.chunks[0]) // meanwhile
+	if err := <-opened; err != nil {
 		return err
 	}
 	for i, chunk := range p.chunks {
-		settled, err := p.commit(ctx, chunk, first+int64(i))
+		if i > 0 {
+			p.encode(chunk)
+		}
+		number := first + int64(i)
+		settled, err := p.commit(ctx, chunk, number)
+		if err == nil && settled {
+			if slices.ContainsFunc(chunk, func(at int32) bool { return p.verdicts[at] == Rejected || p.verdicts[at] == Retry }) {
+				p.m.closeCommits(ctx, number, 1)
+			}
+			continue
+		}
+		p.m.closeCommits(ctx, number+1, len(p.chunks)-i-1) // nothing of them was sent
 		if err != nil {
-			p.m.closeCommits(ctx, first, i) // those before
 			return err
 		}
-		if !settled { // later chunks would only wait for the majority as long as this one did
-			p.m.closeCommits(ctx, first, i)
-			for _, rest := range p.chunks[i+1:] {
-				for _, at := range rest {
-					p.verdicts[at] = Retry
-				}
+		for _, rest := range p.chunks[i+1:] { // they would only wait for the majority as long as this one did
+			for _, at := range rest {
+				p.verdicts[at] = Retry
 			}
-			p.m.closeCommits(ctx, first+int64(i)+1, len(p.chunks)-i-1)
-			p.repeated()
-			return nil
 		}
+		break
 	}
-	p.m.closeCommits(ctx, first, len(p.chunks))
 	p.repeated()
 	return nil
 }
@@ -146,7 +167,7 @@ func (p *mongoPut) repeated() {
 
 // commit inserts the records of a chunk. It is settled when nothing of it can change any more.
 func (p *mongoPut) commit(ctx context.Context, chunk []int32, number int64) (settled bool, err error) {
-	cmd := p.encode(chunk, number)
+	cmd := p.number(number)
 	lost := false // an answer: its command may still run
 	var failed mongo.WriteException
 	err = p.m.again(ctx, func() error {
@@ -167,16 +188,31 @@ func (p *mongoPut) commit(ctx context.Context, chunk []int32, number int64) (set
 	return p.judge(ctx, chunk, number, failed, lost)
 }
 
-// encode makes the insert command of a chunk.
-func (p *mongoPut) encode(chunk []int32, number int64) bson.Raw {
+// encode makes the insert command of a chunk, but for the number of its commit.
+func (p *mongoPut) encode(chunk []int32) {
+	size := 0
+	for _, at := range chunk {
+		size += mongoSize(&p.records[at])
+	}
 	c := &p.insert
+	c.buf = slices.Grow(c.buf[:0], size+mongoFixed)
 	c.begin(mongoEntries, false, byMajority, p.m.cfg.WriteTimeout)
+	p.starts = p.starts[:0]
 	for _, at := range chunk {
 		start := c.document()
-		c.buf = appendMongoEntry(c.buf, &p.records[at], number)
+		c.buf = appendMongoEntry(c.buf, &p.records[at])
 		c.endDocument(start)
+		p.starts = append(p.starts, start)
 	}
-	return c.end()
+	c.end()
+}
+
+// number writes the number of the commit into the documents of the command.
+func (p *mongoPut) number(number int64) bson.Raw {
+	for _, start := range p.starts {
+		binary.LittleEndian.PutUint64(p.insert.buf[int(start)+mongoCommitAt:], uint64(number))
+	}
+	return p.insert.buf
 }
 
 // judge gives the verdicts of a chunk, item by item and by code. Where the majority did not confirm in

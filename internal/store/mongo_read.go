@@ -75,11 +75,7 @@ func (m *Mongo) recordsByID(ctx context.Context, ids []logentry.ID, tenantID str
 // document is valid until fn returns.
 func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, tenantID string, fn func(logentry.ID, bson.Raw) error) error {
 	for part := range slices.Chunk(ids, mongoIDsAtOnce) {
-		in := make(bson.A, len(part))
-		for i := range part {
-			in[i] = mongoBinary(part[i])
-		}
-		where := bson.D{{Key: mongoID, Value: bson.D{{Key: "$in", Value: in}}}}
+		where := withIDs(part)
 		if tenantID != "" {
 			where = append(where, bson.E{Key: mongoTenant, Value: tenantID})
 		}
@@ -96,6 +92,15 @@ func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, tenantID string
 		}
 	}
 	return nil
+}
+
+// withIDs finds the documents of ids.
+func withIDs(ids []logentry.ID) bson.D {
+	in := make(bson.A, len(ids))
+	for i := range ids {
+		in[i] = mongoBinary(ids[i])
+	}
+	return bson.D{{Key: mongoID, Value: bson.D{{Key: "$in", Value: in}}}}
 }
 
 // each calls fn with each document that is found, until there are no more or fn fails.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -14,8 +15,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// scanCommits is how many commits are read at once.
-const scanCommits = 16
+const (
+	scanCommits = 16 // how many commits are read at once
+	scanAhead   = 64 // how many are looked through for one that has overtaken another: more than there are writers
+)
 
 // scanning is one Scan: where it is, and what it has.
 type scanning struct {
@@ -24,12 +27,15 @@ type scanning struct {
 	from    int   // its first id not yet read
 	max     int
 	records []logentry.Record
-	waited  int
+	now     time.Time // of the server, when it began
+	last    int64     // where it ends at the latest: the last commit when it first had to wait
+	ahead   int64     // a commit that is known to be complete
+	waited  int       // in a row
 }
 
 // Scan returns records in commit order. A Position is the number of a commit and how many of its ids were
-// passed. Where a Put that began earlier is still under way it waits for it, so that what it returns
-// later never belongs before.
+// passed. It waits for a Put under way that a later one has overtaken, so that nothing comes to lie
+// behind a position. What no Put had confirmed when it began to wait may lie beyond its end.
 func (m *Mongo) Scan(ctx context.Context, after Position, max int) ([]logentry.Record, Position, error) {
 	ctx, done, err := m.enter(ctx)
 	if err != nil {
@@ -50,6 +56,9 @@ func (m *Mongo) Scan(ctx context.Context, after Position, max int) ([]logentry.R
 	}
 	defer session.EndSession(context.WithoutCancel(ctx))
 	ctx = mongo.NewSessionContext(ctx, session)
+	if s.now, err = m.serverTime(ctx); err != nil {
+		return nil, after, mongoFault(err, "scan records")
+	}
 	for more := true; more && len(s.records) < max; {
 		if more, err = s.next(ctx); err != nil {
 			return nil, after, mongoFault(err, "scan records")
@@ -72,25 +81,36 @@ func (s *scanning) at(p Position) bool {
 	return ok && errors.Join(errs[:]...) == nil && s.commit > 0 && s.from >= 0 && s.position() == p
 }
 
-// next reads some commits; false: there is no more.
-func (s *scanning) next(ctx context.Context) (more bool, err error) {
-	var commits []mongoCommitDoc
+// commits reads the next few commits.
+func (s *scanning) commits(ctx context.Context, limit int64) (commits []mongoCommitDoc, err error) {
 	cursor, err := s.m.db.Collection(mongoCommits).Find(ctx, bson.D{{Key: mongoID, Value: bson.D{{Key: "$gte", Value: s.commit}}}},
-		options.Find().SetSort(bson.D{{Key: mongoID, Value: 1}}).SetLimit(scanCommits))
+		options.Find().SetSort(bson.D{{Key: mongoID, Value: 1}}).SetLimit(limit))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	if err := cursor.All(ctx, &commits); err != nil {
+	return commits, cursor.All(ctx, &commits)
+}
+
+// next reads the records of some commits; false: there are no more.
+func (s *scanning) next(ctx context.Context) (more bool, err error) {
+	commits, err := s.commits(ctx, scanCommits)
+	if err != nil {
 		return false, err
 	}
 	for i := range commits {
 		c := &commits[i]
-		ready, err := s.ready(ctx, c)
+		if s.last != 0 && c.Number > s.last {
+			return false, nil
+		}
+		if c.Number > s.commit {
+			return s.wait(ctx, s.skip)
+		}
+		complete, err := s.m.complete(ctx, c, s.now)
 		if err != nil {
 			return false, err
 		}
-		if !ready {
-			return s.wait(ctx)
+		if !complete {
+			return s.wait(ctx, s.pause)
 		}
 		s.waited = 0
 		if err := s.read(ctx, c); err != nil || len(s.records) >= s.max {
@@ -100,32 +120,50 @@ func (s *scanning) next(ctx context.Context) (more bool, err error) {
 	return len(commits) == scanCommits, nil
 }
 
-// ready says whether c is the next commit and done. A number that is missing before it is taken, which the
-// next look will see.
-func (s *scanning) ready(ctx context.Context, c *mongoCommitDoc) (bool, error) {
-	if c.Number == s.commit {
-		return s.m.done(ctx, c)
+// wait does what brings the next commit nearer if any of those after it is complete. Otherwise this is
+// the end.
+func (s *scanning) wait(ctx context.Context, nearer func(context.Context) error) (more bool, err error) {
+	if s.last == 0 {
+		if s.last, err = s.m.lastCommit(ctx); err != nil {
+			return false, err
+		}
 	}
-	overtaken, err := s.m.overtaken(ctx, s.commit)
-	if err != nil || !overtaken {
-		return false, err
+	if s.ahead <= s.commit {
+		commits, err := s.commits(ctx, scanAhead)
+		if err != nil {
+			return false, err
+		}
+		for i := range commits {
+			c := &commits[i]
+			if c.Number <= s.commit || c.Number > s.last {
+				continue
+			}
+			complete, err := s.m.complete(ctx, c, s.now)
+			if err != nil {
+				return false, err
+			}
+			if complete {
+				s.ahead = c.Number
+				break
+			}
+		}
 	}
-	_, err = s.m.skipCommit(ctx, s.commit)
-	return false, err
+	if s.ahead <= s.commit {
+		return false, nil
+	}
+	return true, nearer(ctx)
 }
 
-// wait waits a little for the next commit where later ones are done already. Otherwise this is the end:
-// nothing that a Put has confirmed lies behind it.
-func (s *scanning) wait(ctx context.Context) (more bool, err error) {
-	overtaken, err := s.m.overtaken(ctx, s.commit)
-	if err != nil || !overtaken {
-		return false, err
-	}
-	if !pauseMongo(ctx, min(s.waited, 4)) {
-		return false, fault.As(fault.Unavailable, "storage_busy", ctx.Err())
-	}
+// skip takes the number of the next commit, which is missing.
+func (s *scanning) skip(ctx context.Context) error { return s.m.skipCommit(ctx, s.commit) }
+
+// pause waits a little, longer each time.
+func (s *scanning) pause(ctx context.Context) error {
 	s.waited++
-	return true, nil
+	if !pauseMongo(ctx, min(s.waited-1, 4)) {
+		return fault.As(fault.Unavailable, "storage_busy", ctx.Err())
+	}
+	return nil
 }
 
 // read takes the records of a commit, from where the scan is.
