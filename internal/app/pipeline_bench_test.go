@@ -23,7 +23,7 @@ func BenchmarkPipeline(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer dir.release()
+	defer func() { _ = dir.release() }()
 	files, err := openEmbedded(dir)
 	if err != nil {
 		b.Fatal(err)

@@ -197,7 +197,9 @@ func dieAndFinish(t *testing.T, q *queue.SQLite, st *store.SQLite, point string,
 		t.Fatal("the point was never reached")
 	}
 	kill()
-	<-dead
+	if err := <-dead; err != nil {
+		t.Log("died with", err)
+	}
 	ix.onAdd = nil
 
 	next, stop := context.WithCancel(ctx)

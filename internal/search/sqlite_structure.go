@@ -3,7 +3,6 @@ package search
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
 )
 
 // segment is one sorted piece of the index: the pages 1 … pages with its id.
@@ -83,10 +82,4 @@ func parseStructure(b []byte) (s structure, err error) {
 		}
 	}
 	return s, err
-}
-
-func (s *structure) clone() structure {
-	c := *s
-	c.segments = slices.Clone(s.segments)
-	return c
 }

@@ -113,7 +113,7 @@ func members(object []byte) []stateMember {
 	var all []stateMember
 	for i, end := range pieces(object, '{') {
 		at, plain := scanString(object, i)
-		name := ""
+		var name string
 		if plain {
 			name = string(object[i+1 : at-1])
 		} else {

@@ -3,6 +3,7 @@ package logentry
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -14,7 +15,7 @@ func refused(t *testing.T, body string, form Form, o Options) *DecodeError {
 	t.Helper()
 	o.Now = testNow
 	_, err := Decode([]byte(body), form, o)
-	e, ok := err.(*DecodeError)
+	e, ok := errors.AsType[*DecodeError](err)
 	if !ok {
 		t.Fatalf("want a refusal, have %v", err)
 	}
@@ -76,7 +77,7 @@ func TestAnswersNeverRepeatTheInput(t *testing.T) {
 	for _, c := range hostile {
 		body := strings.ReplaceAll(c.body, `"x"`, quoted(secret))
 		if _, err := Decode([]byte(body), c.form, Options{Now: testNow}); err != nil {
-			e := err.(*DecodeError)
+			e, _ := errors.AsType[*DecodeError](err)
 			text := e.Error()
 			for _, p := range e.Problems { // a pointer has to repeat names
 				text += p.Code + p.Message

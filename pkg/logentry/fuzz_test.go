@@ -2,6 +2,7 @@ package logentry
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"testing"
 
@@ -66,7 +67,7 @@ func FuzzDecode(f *testing.F) {
 
 func checkRefusal(t *testing.T, body []byte, form Form, err error) {
 	t.Helper()
-	e, ok := err.(*DecodeError)
+	e, ok := errors.AsType[*DecodeError](err)
 	if !ok || len(e.Problems) == 0 || e.Class < Malformed || e.Class > TooLarge || e.Code == "" || e.Detail == "" {
 		t.Fatalf("an incomplete refusal: %#v", err)
 	}

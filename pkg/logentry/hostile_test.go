@@ -2,6 +2,7 @@ package logentry
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -199,7 +200,7 @@ func TestHostileBodies(t *testing.T) {
 				}
 				return
 			}
-			e, ok := err.(*DecodeError)
+			e, ok := errors.AsType[*DecodeError](err)
 			if !ok || entries != nil {
 				t.Fatalf("want %s, have %d entries, %v", c.code, len(entries), err)
 			}

@@ -33,7 +33,7 @@ func TestNamesThatAreNoSeverity(t *testing.T) {
 }
 
 func TestSeveritiesCompare(t *testing.T) {
-	if !(Debug < Info && Info < Warning && Warning < Error && Error < Critical) {
+	if Debug >= Info || Info >= Warning || Warning >= Error || Error >= Critical {
 		t.Error("out of order")
 	}
 }
