@@ -15,7 +15,7 @@ import (
 // SQLiteConfig is how much the embedded index may use. The zero value is right for most.
 type SQLiteConfig struct {
 	WriterCacheKiB int // page cache of the writer; 0: 8,192. It mostly appends, so more gains little
-	ReaderCacheKiB int // page cache of each reader; 0: 4,096
+	ReaderCacheKiB int // page cache of each reader; 0: 1,024
 	Readers        int // searches at the same time, others wait; 0: 4
 	MaxPages       int // of 4 KiB; 0: no limit. Beyond it Add fails as on a full disk
 }

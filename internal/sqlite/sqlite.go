@@ -24,8 +24,8 @@ import (
 // Options of a file.
 type Options struct {
 	Schema         []string // statements that make the schema; each must be harmless when it is there already
-	WriterCacheKiB int      // page cache of the writer; 0: 16,384
-	ReaderCacheKiB int      // page cache of each reader; 0: 4,096
+	WriterCacheKiB int      // page cache of the writer; 0: 2,048. The driver's allocator rounds up: it takes twice as much memory
+	ReaderCacheKiB int      // page cache of each reader; 0: 1,024. The same
 	Readers        int      // connections for reading; 0: 4
 	MaxPages       int      // of 4 KiB; 0: no limit. Beyond it writes fail as on a full disk
 	PageSize       int      // bytes, of a file that is made; 0: 4,096. Larger ones save system calls where much is appended
@@ -60,7 +60,7 @@ func Open(path string, o Options) (*DB, error) {
 		o.Schema = append([]string{fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", logPages*defaultPageSize/pageSize)}, o.Schema...)
 		o.MaxPages = o.MaxPages * defaultPageSize / pageSize
 	}
-	d, err := open(path, dsn(path, or(o.WriterCacheKiB, 16_384), o.MaxPages), o)
+	d, err := open(path, dsn(path, or(o.WriterCacheKiB, 2_048), o.MaxPages), o)
 	return d, Fault(err, "open "+path)
 }
 
@@ -114,7 +114,7 @@ func open(path, writerDSN string, o Options) (d *DB, err error) {
 		d.rpool = d.wpool
 		w.conn = nil
 	} else {
-		if d.rpool, err = sql.Open("sqlite", dsn(path, or(o.ReaderCacheKiB, 4_096), 0)+"&_pragma=query_only(1)"); err != nil {
+		if d.rpool, err = sql.Open("sqlite", dsn(path, or(o.ReaderCacheKiB, 1_024), 0)+"&_pragma=query_only(1)"); err != nil {
 			_ = conn.Close()
 			return nil, err
 		}

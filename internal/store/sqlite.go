@@ -13,8 +13,8 @@ import (
 
 // SQLiteConfig are the settings of the embedded store.
 type SQLiteConfig struct {
-	WriterCacheKiB int // page cache of the writer; 0: 32,768
-	ReaderCacheKiB int // page cache of each reader; 0: 4,096
+	WriterCacheKiB int // page cache of the writer; 0: 12,288
+	ReaderCacheKiB int // page cache of each reader; 0: 1,024
 	MaxPages       int // of 4 KiB; 0: no limit. Beyond it writes fail as on a full disk
 }
 
@@ -83,7 +83,7 @@ type scratch struct {
 // NewSQLite opens or makes the store at path; ":memory:" keeps it in memory.
 func NewSQLite(path string, cfg SQLiteConfig) (*SQLite, error) {
 	if cfg.WriterCacheKiB == 0 {
-		cfg.WriterCacheKiB = 32_768
+		cfg.WriterCacheKiB = 12_288
 	}
 	db, err := sqlite.Open(path, sqlite.Options{Schema: schema, WriterCacheKiB: cfg.WriterCacheKiB,
 		ReaderCacheKiB: cfg.ReaderCacheKiB, MaxPages: cfg.MaxPages})
