@@ -34,7 +34,8 @@ type SQLite struct {
 	tenantsMu sync.RWMutex
 	tenants   map[string]int64
 
-	line *line // the Adds that wait
+	line     *line     // the Adds that wait
+	builders sync.Pool // of *builder, for terms that are made ahead
 
 	// What follows belongs to whoever leads the line.
 	loaded    bool // what follows is what the file says
@@ -69,6 +70,7 @@ func NewSQLite(path string, cfg SQLiteConfig) (*SQLite, error) {
 		return nil, err
 	}
 	x := &SQLite{db: db, memory: path == ":memory:", maxSlots: maxSlots, builder: newBuilder(), line: newLine()}
+	x.builders.New = func() any { return newBuilder() }
 	if err := db.Write(context.Background(), x.load); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -25,7 +25,11 @@ func (x *SQLite) Add(ctx context.Context, records []logentry.Record) ([]Verdict,
 		return nil, nil
 	}
 	a := &addition{records: records, verdicts: make([]Verdict, len(records)), done: make(chan struct{})}
+	x.makeAhead(a)
 	x.line.run(ctx, a, x.addGroup)
+	if a.ahead != nil {
+		x.builders.Put(a.ahead)
+	}
 	if a.err != nil {
 		return nil, a.err
 	}
@@ -39,8 +43,11 @@ func (x *SQLite) addGroup(group []*addition) {
 			a.err = err
 		}
 	}
-	settle(errUnfinished) // stays only after a panic
-	items := newcomers(group)
+	settle(errUnfinished)                          // stays only after a panic
+	ahead, items := group[0].ahead, group[0].items // an Add with them is a group of its own
+	if ahead == nil {
+		items = newcomers(group)
+	}
 	if len(items) == 0 {
 		settle(nil)
 		return
@@ -63,7 +70,10 @@ func (x *SQLite) addGroup(group []*addition) {
 		if err := writeDocs(c, items); err != nil {
 			return err
 		}
-		if err := x.writeTerms(c, items); err != nil || !x.memory {
+		if ahead != nil && !ahead.rowsOf(items) {
+			ahead = nil
+		}
+		if err := x.writeTerms(c, items, ahead); err != nil || !x.memory {
 			return err
 		}
 		// FTS5 keeps the structure in memory until another connection writes. Here there is no other one.
@@ -292,19 +302,26 @@ func writeDocs(c *sqlite.Conn, items []item) error {
 	return nil
 }
 
-// writeTerms writes the items' terms as new segments and does its share of merging.
-func (x *SQLite) writeTerms(c *sqlite.Conn, items []item) error {
+// writeTerms writes the items' terms as new segments and does its share of merging. ahead is their terms
+// where they were made already, otherwise nil.
+func (x *SQLite) writeTerms(c *sqlite.Conn, items []item, ahead *builder) error {
 	out := &pageWriter{c: c}
 	var tenant []byte
 	last := int64(-1)
-	write := func() error {
+	write := func(b *builder) error {
 		id := x.newSegmentID()
-		pages, err := x.builder.write(newSegmentWriter(out, id))
+		pages, err := b.write(newSegmentWriter(out, id))
 		if err != nil {
 			return err
 		}
 		x.structure.segments = append(x.structure.segments, segment{id: id, pages: pages})
 		return nil
+	}
+	if ahead != nil {
+		items = nil
+		if err := write(ahead); err != nil {
+			return err
+		}
 	}
 	x.builder.reset()
 	for _, it := range items {
@@ -313,13 +330,13 @@ func (x *SQLite) writeTerms(c *sqlite.Conn, items []item) error {
 		}
 		x.builder.add(it.row, tenant, it.entry)
 		if x.builder.full() {
-			if err := write(); err != nil {
+			if err := write(x.builder); err != nil {
 				return err
 			}
 		}
 	}
 	if !x.builder.empty() {
-		if err := write(); err != nil {
+		if err := write(x.builder); err != nil {
 			return err
 		}
 	}

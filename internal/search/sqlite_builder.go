@@ -29,6 +29,7 @@ type builder struct {
 	starts  []uint32
 	sorted  []uint64
 	list    []byte
+	inOrder bool // sort is done
 }
 
 // term is a different term of the batch.
@@ -168,7 +169,9 @@ func (b *builder) bytes(n uint32) []byte {
 // write writes everything as one segment and forgets it. It returns the segment's pages.
 func (b *builder) write(w *segmentWriter) (pages int, err error) {
 	defer b.reset()
-	b.sort()
+	if !b.inOrder {
+		b.sort()
+	}
 	for _, k := range b.order {
 		if err := w.begin(b.bytes(k.n)); err != nil {
 			return 0, err
@@ -195,6 +198,7 @@ func (b *builder) write(w *segmentWriter) (pages int, err error) {
 // sort brings the terms into order, and the postings into the order of the terms: after it, the postings
 // of term n end at starts[n].
 func (b *builder) sort() {
+	b.inOrder = true
 	b.sortTerms()
 	b.starts = slices.Grow(b.starts[:0], len(b.terms))[:len(b.terms)]
 	at := uint32(0)
@@ -297,7 +301,7 @@ func (b *builder) reset() {
 	} else {
 		clear(b.table)
 	}
-	b.hashed = 0
+	b.hashed, b.inOrder = 0, false
 	b.terms, b.arena, b.rows = b.terms[:0], b.arena[:0], b.rows[:0]
 	b.postTo, b.posts = b.postTo[:0], b.posts[:0]
 }

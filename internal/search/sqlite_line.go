@@ -23,6 +23,9 @@ type addition struct {
 	verdicts []Verdict
 	err      error
 	done     chan struct{}
+
+	items []item   // in their order, where the terms were made ahead
+	ahead *builder // their terms; otherwise nil
 }
 
 // maxTogether is how many records go into one transaction, unless one Add alone has more.
@@ -77,7 +80,7 @@ func (l *line) take() []*addition {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, records := 0, 0
-	for n < len(l.waiting) && (n == 0 || records+len(l.waiting[n].records) <= maxTogether) {
+	for n < len(l.waiting) && (n == 0 || l.waiting[0].ahead == nil && l.waiting[n].ahead == nil && records+len(l.waiting[n].records) <= maxTogether) {
 		records += len(l.waiting[n].records)
 		n++
 	}
