@@ -3,12 +3,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/ocelot-log/ocelot/internal/app"
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/spf13/cobra"
 )
@@ -16,21 +15,10 @@ import (
 // version is set when the binary is built.
 var version = "dev"
 
-// Exit codes: 1 for failures, 78 (EX_CONFIG) for settings.
-const exitSettings = 78
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := newRootCmd().ExecuteContext(ctx)
-	if err == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "ocelot:", err)
-	if _, bad := errors.AsType[config.Problems](err); bad {
-		os.Exit(exitSettings)
-	}
-	os.Exit(1)
+	os.Exit(app.ExitCode(os.Stderr, "ocelot", newRootCmd().ExecuteContext(ctx)))
 }
 
 func newRootCmd() *cobra.Command {
@@ -41,7 +29,7 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().String("config", "", "YAML file of settings; the environment goes over it")
-	root.AddCommand(newUpCmd(), newTokenCmd(), newTenantCmd(), newConfigCmd(), newVersionCmd(), newHealthCmd(),
+	root.AddCommand(newUpCmd(), newTokenCmd(), newTenantCmd(), newConfigCmd(), newVersionCmd(), newHealthCmd(), newMigrateCmd(),
 		newSendCmd(), newSearchCmd(), newBenchCmd())
 	return root
 }

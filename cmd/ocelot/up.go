@@ -27,6 +27,21 @@ func newUpCmd() *cobra.Command {
 	}
 }
 
+func newMigrateCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Make and upgrade the indexes and templates on MongoDB and OpenSearch",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := settings(cmd)
+			if err != nil {
+				return err
+			}
+			return app.Migrate(cmd.Context(), s)
+		},
+	}
+}
+
 func newVersionCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",

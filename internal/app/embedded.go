@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/search"
 	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -12,33 +11,7 @@ import (
 )
 
 // embeddedMemory bounds the Go heap of `ocelot up`; SQLite's caches come on top.
-const embeddedMemory = 128 << 20
-
-// openEmbedded opens the three files of a data directory.
-func openEmbedded(dir *dataDir) (_ *backends, err error) {
-	b := &backends{}
-	defer func() {
-		if err != nil {
-			_ = b.Close()
-		}
-	}()
-	q, err := queue.NewSQLite(dir.file(queueFile), queue.SQLiteConfig{})
-	if err != nil {
-		return nil, err
-	}
-	b.queue = q
-	st, err := store.NewSQLite(dir.file(storeFile), store.SQLiteConfig{})
-	if err != nil {
-		return nil, err
-	}
-	b.store = st
-	ix, err := search.NewSQLite(dir.file(searchFile), search.SQLiteConfig{})
-	if err != nil {
-		return nil, err
-	}
-	b.index = ix
-	return b, nil
-}
+const embeddedMemory = 112 << 20
 
 // rebuildIndex puts the whole record into the backlog when the index is empty beside a full record: its
 // file was removed, or is new. It runs before the worker, so a crash in the middle starts it again.

@@ -17,36 +17,11 @@ import (
 	"github.com/ocelot-log/ocelot/internal/httpapi"
 	"github.com/ocelot-log/ocelot/internal/ingest"
 	"github.com/ocelot-log/ocelot/internal/query"
-	"github.com/ocelot-log/ocelot/internal/queue"
-	"github.com/ocelot-log/ocelot/internal/search"
-	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 	"go.uber.org/zap"
 	"golang.org/x/term"
 )
-
-// backends are what stands behind the three contracts.
-type backends struct {
-	queue queue.Queue
-	store store.Store
-	index search.Index
-}
-
-// Close closes what was opened, the queue first.
-func (b *backends) Close() error {
-	var errs []error
-	if b.queue != nil {
-		errs = append(errs, b.queue.Close())
-	}
-	if b.store != nil {
-		errs = append(errs, b.store.Close())
-	}
-	if b.index != nil {
-		errs = append(errs, b.index.Close())
-	}
-	return errors.Join(errs...)
-}
 
 // newServer wires the HTTP side: who may call, where entries go, where they are found.
 func newServer(s config.Settings, b *backends, in *ingest.Ingest, tel telemetry.Telemetry, version string) (*httpapi.Server, error) {
@@ -82,13 +57,22 @@ func ingestConfig(s config.Settings) ingest.Config {
 }
 
 func drainConfig(s config.Settings) drain.Config {
+	records, adds := s.WorkerConcurrency, s.WorkerConcurrency
+	if s.WorkerConcurrency == 0 {
+		records, adds = 1, 2 // a file has one writer; the index makes terms while it writes others
+		if s.MongoDBURI.IsSet() {
+			records = 2
+		}
+	}
 	return drain.Config{
-		Pollers:       s.WorkerPollers,
-		BudgetBytes:   int64(s.WorkerBudget),
-		Wait:          s.WorkerPollWait,
-		Visibility:    s.WorkerVisibility,
-		IndexPatience: s.WorkerIndexPatience,
-		ShutdownGrace: s.ShutdownGrace,
+		Pollers:          s.WorkerPollers,
+		Concurrency:      records,
+		IndexConcurrency: adds,
+		BudgetBytes:      int64(s.WorkerBudget),
+		Wait:             s.WorkerPollWait,
+		Visibility:       s.WorkerVisibility,
+		IndexPatience:    s.WorkerIndexPatience,
+		ShutdownGrace:    s.ShutdownGrace,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/bench"
+	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/drain"
 	"github.com/ocelot-log/ocelot/internal/ingest"
 	"github.com/ocelot-log/ocelot/internal/query"
@@ -24,7 +25,7 @@ func BenchmarkPipeline(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = dir.release() }()
-	files, err := openEmbedded(dir)
+	files, err := openBackends(b.Context(), config.Settings{}, dir, telemetry.Discard())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -25,9 +25,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// Up runs everything in one process on the embedded backends until ctx ends, then stops in order. It
-// prints to out how to sign in once it is ready.
+// Up runs everything in one process, on the files of the data directory and on the servers that the
+// settings name, until ctx ends, then stops in order. It prints to out how to sign in once it is ready.
 func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (err error) {
+	if err := checkBackends(config.Up, s); err != nil {
+		return err
+	}
 	log, err := newLog(s)
 	if err != nil {
 		return err
@@ -46,7 +49,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 			return err
 		}
 	}
-	b, err := openEmbedded(dir)
+	b, err := openBackends(ctx, s, dir, tel)
 	if err != nil {
 		return err
 	}

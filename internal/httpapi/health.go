@@ -17,16 +17,20 @@ type pinger interface {
 // healthAge is how long a verdict on the dependencies is repeated, so that asking costs nothing.
 const healthAge = time.Second
 
-// healthCache is the last verdict. Whoever finds it old makes a new one while the others wait.
-type healthCache struct {
-	mu   sync.Mutex
-	at   time.Time
-	down []string
+// health asks the dependencies whether they answer, and keeps the last verdict. Whoever finds it old makes
+// a new one while the others wait.
+type health struct {
+	queue, store, index pinger
+	timeout             time.Duration
+
+	mu      sync.Mutex
+	at      time.Time
+	verdict []string
 }
 
 // healthAll says which dependency does not answer, and nothing of why: that is in our log.
 func (s *Server) healthAll(k *call) error {
-	down := s.down(k.Request.Context())
+	down := s.health.down(k.Request.Context())
 	if len(down) == 0 {
 		return replyData(k, http.StatusOK, map[string]string{"status": "ok", "queue": "up", "store": "up", "index": "up"})
 	}
@@ -38,32 +42,31 @@ func (s *Server) healthAll(k *call) error {
 }
 
 // down names the dependencies that do not answer.
-func (s *Server) down(ctx context.Context) []string {
-	h := &s.health
+func (h *health) down(ctx context.Context) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if time.Since(h.at) < healthAge {
-		return h.down
+		return h.verdict
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PingTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.timeout)
 	defer cancel()
 	named := []struct {
 		name string
 		pinger
-	}{{"queue", s.writing.Queue}, {"store", s.reading.Store}, {"index", s.reading.Index}}
+	}{{"queue", h.queue}, {"store", h.store}, {"index", h.index}}
 	failed := make([]error, len(named))
 	var wg sync.WaitGroup
 	for i, d := range named {
 		wg.Go(func() { failed[i] = d.Ping(ctx) })
 	}
 	wg.Wait()
-	h.at, h.down = time.Now(), nil
+	h.at, h.verdict = time.Now(), nil
 	for i, err := range failed {
 		if err != nil {
-			h.down = append(h.down, named[i].name)
+			h.verdict = append(h.verdict, named[i].name)
 		}
 	}
-	return h.down
+	return h.verdict
 }
 
 // healthLive says that the process answers.

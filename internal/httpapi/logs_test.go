@@ -260,7 +260,7 @@ func TestHealth(t *testing.T) {
 		} {
 			time.Sleep(step.wait)
 			g.err = step.err
-			if down := strings.Join(s.down(t.Context()), " "); down != step.down {
+			if down := strings.Join(s.health.down(t.Context()), " "); down != step.down {
 				t.Errorf("%s: %q", step.name, down)
 			}
 		}

@@ -3,37 +3,70 @@ package httpapi
 import (
 	"net/http"
 	"net/http/pprof"
+	"strings"
 
+	"github.com/go-json-experiment/json"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
 )
 
 // MetricsHandler is for a second listener that strangers can't reach: /metrics, /debug/pprof/ and the same
 // /health as on the first.
 func (s *Server) MetricsHandler() http.Handler {
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ocelot", Name: "build_info", Help: "Always 1; the label is the version.",
-		ConstLabels: prometheus.Labels{"version": s.cfg.Version}})
-	build.Set(1)
-	for _, c := range []prometheus.Collector{build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
-		_ = s.tel.Metrics.Registry.Register(c) // it may be there already
+	m := observe(s.tel)
+	for _, path := range []string{"/health", "/health/live", "/health/ready"} {
+		m.Handle(path, s.handler)
 	}
+	return m
+}
+
+// WorkerHandler is the listener of a process that serves no API: /metrics, /debug/pprof/ and /health, in the
+// form of the API's. A dependency that is down does not make the worker unready: it waits for it.
+func WorkerHandler(tel telemetry.Telemetry, queue, store, index pinger) http.Handler {
+	h := &health{queue: queue, store: store, index: index, timeout: Config{}.withDefaults().PingTimeout}
+	m := observe(tel)
+	say := func(status string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, http.StatusOK, status, nil) }
+	}
+	m.HandleFunc("GET /health/live", say("live"))
+	m.HandleFunc("GET /health/ready", say("ready"))
+	m.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) {
+		if down := h.down(r.Context()); len(down) > 0 {
+			writeHealth(w, http.StatusServiceUnavailable, "dependency_down", down)
+			return
+		}
+		writeHealth(w, http.StatusOK, "ok", nil)
+	})
+	return m
+}
+
+func writeHealth(w http.ResponseWriter, status int, word string, down []string) {
+	body := map[string]any{"data": map[string]any{"status": word}, "meta": map[string]any{}}
+	w.Header().Set("Content-Type", "application/json")
+	if len(down) > 0 {
+		body = map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "code": word,
+			"detail": "these do not answer: " + strings.Join(down, ", ")}
+		w.Header().Set("Content-Type", "application/problem+json")
+	}
+	w.WriteHeader(status)
+	_ = json.MarshalWrite(w, body, json.Deterministic(true)) // a caller who has gone needs no answer
+}
+
+// observe serves what both kinds of process show of themselves.
+func observe(tel telemetry.Telemetry) *http.ServeMux {
+	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+		_ = tel.Metrics.Registry.Register(c) // it may be there already
+	}
+	log, _ := zap.NewStdLogAt(tel.Log, zap.WarnLevel) // the level is a valid one
 	m := http.NewServeMux()
-	m.Handle("GET /metrics", promhttp.HandlerFor(s.tel.Metrics.Registry, promhttp.HandlerOpts{ErrorLog: s.stdLog()}))
+	m.Handle("GET /metrics", promhttp.HandlerFor(tel.Metrics.Registry, promhttp.HandlerOpts{ErrorLog: log}))
 	m.HandleFunc("/debug/pprof/", pprof.Index)
 	m.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	m.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	m.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	m.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	m.Handle("/", s.handlerOnlyHealth())
-	return m
-}
-
-// handlerOnlyHealth lets nothing but /health through to the API's handler.
-func (s *Server) handlerOnlyHealth() http.Handler {
-	m := http.NewServeMux()
-	for _, path := range []string{"/health", "/health/live", "/health/ready"} {
-		m.Handle(path, s.handler)
-	}
 	return m
 }

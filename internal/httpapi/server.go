@@ -90,7 +90,7 @@ type Server struct {
 	tel      telemetry.Telemetry
 	log      *zap.Logger // at most a few of a kind each second
 	budget   budget
-	health   healthCache
+	health   health
 	stopping atomic.Bool
 	handler  http.Handler
 }
@@ -104,6 +104,7 @@ func New(cfg Config, access Access, w Writing, r Reading, tel telemetry.Telemetr
 	s.log = tel.Log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
 	}))
+	s.health = health{queue: w.Queue, store: r.Store, index: r.Index, timeout: s.cfg.PingTimeout}
 	s.budget.left.Store(s.cfg.InFlightBytes)
 	for _, r := range routes {
 		if r.access == unruled {

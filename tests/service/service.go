@@ -39,12 +39,15 @@ type Service struct {
 	URL     string
 	Metrics string // URL of the second listener
 	Dir     string
-	tb      testing.TB
-	binary  string
-	env     []string
-	cmd     *exec.Cmd
-	done    chan error
-	log     *bytes.Buffer
+	// FileLimit bounds each file in bytes from the next start on, as a full disk does; 0: no bound.
+	FileLimit int64
+
+	tb     testing.TB
+	binary string
+	env    []string
+	cmd    *exec.Cmd
+	done   chan error
+	log    *bytes.Buffer
 }
 
 // Start builds and starts the service on dir and waits until it is ready. env are settings, NAME=value.
@@ -78,6 +81,9 @@ func (s *Service) TryRestart() error {
 	_ = os.Remove(filepath.Join(s.Dir, "address"))
 	s.log = &bytes.Buffer{}
 	s.cmd = exec.Command(s.binary, "up")
+	if s.FileLimit > 0 {
+		s.cmd = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -f %d && exec "$0" up`, s.FileLimit/512), s.binary)
+	}
 	s.cmd.Env = append(append(os.Environ(), "DATA_DIR="+s.Dir, "PORT=0", "METRICS_PORT=0", "LOG_FORMAT=json"), s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/ocelot-log/ocelot/internal/config"
+	"github.com/ocelot-log/ocelot/internal/drain"
+	"github.com/ocelot-log/ocelot/internal/httpapi"
+	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/search"
+	"github.com/ocelot-log/ocelot/internal/store"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
+	"go.uber.org/zap"
+)
+
+// Memory that the Go heap of a process on servers aims to stay below.
+const (
+	apiMemory    = 100 << 20
+	workerMemory = 200 << 20
+)
+
+// API accepts entries and answers searches until ctx ends: the process of cmd/api.
+func API(ctx context.Context, s config.Settings, version string) error {
+	return deployed(ctx, config.API, s, version, apiMemory, func(b *backends, tel telemetry.Telemetry, metrics net.Listener) ([]stage, error) {
+		in := ingest.New(ingestConfig(s), b.queue, tel.Named("ingest"))
+		server, err := newServer(s, b, in, tel, version)
+		if err != nil {
+			return nil, err
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+		if err != nil {
+			return nil, fmt.Errorf("the API can't listen (HOST, PORT): %w", err)
+		}
+		tel.Log.Info("ready", zap.String("api", "http://"+reachable(l.Addr())), zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
+		return []stage{
+			{"api", func(ctx context.Context) error { return server.Serve(ctx, l) }},
+			{"ingest", in.Run},
+			{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, server.MetricsHandler()) }},
+		}, nil
+	})
+}
+
+// Worker drains the queue into record and index until ctx ends: the process of cmd/worker. Any number of
+// them share one queue.
+func Worker(ctx context.Context, s config.Settings, version string) error {
+	return deployed(ctx, config.Worker, s, version, workerMemory, func(b *backends, tel telemetry.Telemetry, metrics net.Listener) ([]stage, error) {
+		worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
+		tel.Log.Info("ready", zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
+		return []stage{
+			{"worker", worker.Run},
+			{"metrics", func(ctx context.Context) error {
+				return serveMetrics(ctx, metrics, httpapi.WorkerHandler(tel, b.queue, b.store, b.index))
+			}},
+		}, nil
+	})
+}
+
+// deployed runs the parts of one process on the servers that the settings name.
+func deployed(ctx context.Context, p config.Process, s config.Settings, version string, memory int64,
+	parts func(*backends, telemetry.Telemetry, net.Listener) ([]stage, error)) (err error) {
+	if err := checkBackends(p, s); err != nil {
+		return err
+	}
+	log, err := newLog(s)
+	if err != nil {
+		return err
+	}
+	limitMemory(memory)
+	tel := telemetry.Telemetry{Log: log, Metrics: telemetry.NewMetrics()}
+	metrics, err := net.Listen("tcp", net.JoinHostPort(s.MetricsHost, strconv.Itoa(s.MetricsPort)))
+	if err != nil {
+		return fmt.Errorf("the metrics can't listen (METRICS_HOST, METRICS_PORT): %w", err)
+	}
+	b, err := openBackends(ctx, s, nil, tel)
+	if err != nil {
+		return errors.Join(err, metrics.Close())
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	stages, err := parts(b, tel, metrics)
+	if err != nil {
+		return errors.Join(err, metrics.Close())
+	}
+	err = runStages(ctx, stages)
+	log.Info("stopped", zap.Error(err))
+	return err
+}
+
+// Migrate makes and upgrades what the servers of the settings need: collections and indexes of the record, the
+// tenant `default`, the template of the index. It may run beside running processes, and more than once.
+func Migrate(ctx context.Context, s config.Settings) error {
+	if !s.MongoDBURI.IsSet() || s.OpenSearchURL == "" {
+		return config.Problems{{Where: "MONGODB_URI, OPENSEARCH_URL", Message: "both must be set; files need no migration"}}
+	}
+	log, err := newLog(s)
+	if err != nil {
+		return err
+	}
+	m, err := store.NewMongo(ctx, store.MongoConfig{URI: s.MongoDBURI, Database: s.MongoDBDatabase})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = m.Close() }()
+	if err := migrateStore(ctx, m); err != nil {
+		return err
+	}
+	o, err := search.NewOpenSearch(ctx, openSearchConfig(s), telemetry.Telemetry{Log: log, Metrics: telemetry.NewMetrics()})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = o.Close() }()
+	return o.Migrate(ctx)
+}
