@@ -97,13 +97,14 @@ func (c OpenSearchConfig) withDefaults() (OpenSearchConfig, error) {
 // added; there, its id makes it one. Documents hold what is searched and sorted by, nothing to show:
 // entries come from the record.
 type OpenSearch struct {
-	cfg    OpenSearchConfig
-	log    *zap.Logger
-	client *opensearch.Client
-	at     string // where it is, without credentials
-	limit  *limiter
-	days   days
-	bulks  sync.Pool // of *bulk
+	cfg     OpenSearchConfig
+	version int // of the mapping
+	log     *zap.Logger
+	client  *opensearch.Client
+	at      string // where it is, without credentials
+	limit   *limiter
+	days    days
+	bulks   sync.Pool // of *bulk
 
 	noCodec atomic.Bool // the cluster refused the codec
 
@@ -123,7 +124,7 @@ func NewOpenSearch(ctx context.Context, cfg OpenSearchConfig, tel telemetry.Tele
 	if err != nil {
 		return nil, err
 	}
-	o := &OpenSearch{cfg: cfg, log: tel.Log.Named("opensearch"), client: client, at: at, limit: newLimiter(cfg.Concurrency)}
+	o := &OpenSearch{cfg: cfg, version: schemaVersion, log: tel.Log.Named("opensearch"), client: client, at: at, limit: newLimiter(cfg.Concurrency)}
 	o.bulks.New = func() any { return new(bulk) }
 	o.days.known, o.days.early = map[string]bool{}, 10*time.Minute+rand.N(110*time.Minute)
 	if err := o.check(ctx); err != nil {

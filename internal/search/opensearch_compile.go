@@ -36,7 +36,7 @@ var (
 
 // mostWords is how many words a prefix at the end of a phrase stands for at the most, in a piece of an
 // index. Each is read at the same time, with some kilobytes of the cluster's memory; a prefix alone has no bound.
-const mostWords = 10_000
+const mostWords = 4_000
 
 // compileClause turns a tree into a query. Its structure is made here, out of queries that are exact and
 // cheap to judge; what a reader wrote gets into it only as JSON strings that are values.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"go.uber.org/zap"
@@ -43,7 +44,7 @@ func (o *OpenSearch) mapping(settings string) object {
 	half := object{"type": "long", "index": false}
 	return object{
 		"dynamic": false,
-		"_meta":   object{"ocelot_version": schemaVersion, "ocelot_settings": settings},
+		"_meta":   object{"ocelot_version": o.version, "ocelot_settings": settings},
 		"properties": object{
 			"tenant_id": counted, "timestamp": at, "received_at": at, "id_high": half, "id_low": half,
 			"severity": object{"type": "byte"}, "schema_version": object{"type": "integer"},
@@ -95,15 +96,25 @@ func encode(v object) []byte {
 // template is the index template. A longer prefix wins over a shorter one that it begins with.
 func (o *OpenSearch) template(codec string) object {
 	return object{
-		"index_patterns": []string{o.cfg.Prefix + "-*.*.*"}, "priority": 200 + len(o.cfg.Prefix), "version": schemaVersion,
+		"index_patterns": []string{o.cfg.Prefix + "-*.*.*"}, "priority": 200 + len(o.cfg.Prefix), "version": o.version,
 		"template": o.index(codec),
 		"_meta":    object{"description": "Indices of Ocelot, one a day. Made by ocelot migrate; changes are overwritten."},
 	}
 }
 
+// word is a string, or a boolean that stands where other answers have it as a string: a template says false
+// and an index "false".
+type word string
+
+// UnmarshalJSON takes both.
+func (w *word) UnmarshalJSON(b []byte) error {
+	*w = word(strings.Trim(string(b), `"`))
+	return nil
+}
+
 // schema is what an index or a template says of its mapping.
 type schema struct {
-	Dynamic string `json:"dynamic"`
+	Dynamic word `json:"dynamic"`
 	Meta    struct {
 		Version  int    `json:"ocelot_version"`
 		Settings string `json:"ocelot_settings"`
@@ -145,15 +156,15 @@ func (o *OpenSearch) Migrate(ctx context.Context) error {
 		has = there.Templates[0].Template.Template.Mappings
 	}
 	switch {
-	case has.Meta.Version > schemaVersion:
+	case has.Meta.Version > o.version:
 		o.log.Info("the index template is of a newer version of Ocelot and stays as it is", zap.Int("version", has.Meta.Version))
-	case has.Meta.Version < schemaVersion || !o.wanted(has.Meta.Settings):
+	case has.Meta.Version < o.version || !o.wanted(has.Meta.Settings):
 		if err := o.withCodec(doing, func(codec string) (answer, error) {
 			return o.call(ctx, request{method: "PUT", path: "/_index_template/" + o.cfg.Prefix, body: encode(o.template(codec))})
 		}); err != nil {
 			return err
 		}
-		o.log.Info("the index template was put", zap.String("name", o.cfg.Prefix), zap.Int("from", has.Meta.Version), zap.Int("to", schemaVersion))
+		o.log.Info("the index template was put", zap.String("name", o.cfg.Prefix), zap.Int("from", has.Meta.Version), zap.Int("to", o.version))
 	}
 	return o.upgrade(ctx)
 }
@@ -231,12 +242,12 @@ func (o *OpenSearch) fits(ctx context.Context, name string, x indexState) error 
 	if x.Mappings.Meta.Version == 0 || x.Mappings.Dynamic != "false" || !behind {
 		return fault.New(fault.Invalid, "opensearch_foreign_index", fmt.Sprintf("the index %s of OpenSearch at %s was not made by Ocelot, or was changed: remove it and read the record into it again, or choose another OPENSEARCH_INDEX_PREFIX", name, o.at))
 	}
-	if x.Mappings.Meta.Version >= schemaVersion {
+	if x.Mappings.Meta.Version >= o.version {
 		return nil
 	}
 	a, err := o.call(ctx, request{method: "PUT", path: "/" + name + "/_mapping", body: encode(o.mapping(x.Mappings.Meta.Settings))})
 	if err == nil && a.status == http.StatusBadRequest {
-		return fault.New(fault.Invalid, "opensearch_old_index", fmt.Sprintf("the index %s of OpenSearch at %s is of version %d, which can't be made version %d: remove it and read the record into it again", name, o.at, x.Mappings.Meta.Version, schemaVersion))
+		return fault.New(fault.Invalid, "opensearch_old_index", fmt.Sprintf("the index %s of OpenSearch at %s is of version %d, which can't be made version %d: remove it and read the record into it again", name, o.at, x.Mappings.Meta.Version, o.version))
 	}
 	return o.fault("upgrade an index", a, err)
 }
