@@ -17,7 +17,7 @@ func (x *SQLite) makeAhead(a *addition) {
 	b := x.builders.Get().(*builder)
 	b.reset()
 	var tenant []byte
-	last, num := "", int64(0)
+	last := ""
 	for _, it := range items {
 		if id := it.entry.TenantID; id != last {
 			n, ok := known[id]
@@ -25,8 +25,7 @@ func (x *SQLite) makeAhead(a *addition) {
 				x.builders.Put(b)
 				return
 			}
-			last, num = id, n
-			tenant = appendTenant(tenant[:0], num)
+			last, tenant = id, appendTenant(tenant[:0], n)
 		}
 		if b.full() {
 			x.builders.Put(b)
