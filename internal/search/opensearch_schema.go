@@ -61,6 +61,7 @@ func (o *OpenSearch) index(codec string) object {
 	settings := object{
 		"number_of_shards": o.cfg.Shards, "number_of_replicas": o.cfg.Replicas, "codec": codec,
 		"refresh_interval":  fmt.Sprintf("%dms", o.cfg.RefreshInterval.Milliseconds()),
+		"merge.policy":      "log_byte_size", // neighbours in time stay together
 		"translog":          object{"durability": "request"},
 		"mapping":           object{"total_fields": object{"limit": 200}},
 		"max_result_window": deepestPage,
@@ -130,6 +131,9 @@ func (o *OpenSearch) Migrate(ctx context.Context) error {
 		return err
 	}
 	defer leave()
+	if err := o.upgrade(ctx); err != nil {
+		return err
+	}
 	const doing = "make the index template"
 	a, err := o.call(ctx, request{method: "GET", path: "/_index_template/" + o.cfg.Prefix, query: "filter_path=error,index_templates.index_template.template.mappings.dynamic,index_templates.index_template.template.mappings._meta"})
 	if err != nil || a.status != http.StatusNotFound {
@@ -166,7 +170,7 @@ func (o *OpenSearch) Migrate(ctx context.Context) error {
 		}
 		o.log.Info("the index template was put", zap.String("name", o.cfg.Prefix), zap.Int("from", has.Meta.Version), zap.Int("to", o.version))
 	}
-	return o.upgrade(ctx)
+	return nil
 }
 
 // wanted says whether settings are ours, with the codec that was asked for or the one in its place.
@@ -190,12 +194,9 @@ func (o *OpenSearch) withCodec(doing string, put func(codec string) (answer, err
 	}
 	a, err := put(codec)
 	if err == nil && a.status == http.StatusBadRequest && codec != defaultCodec {
-		first := a
-		if a, err = put(defaultCodec); err == nil && a.status < 300 {
+		if a, err = put(defaultCodec); err == nil && a.status < 300 { // else the codec was not what it complained about
 			o.noCodec.Store(true)
 			o.log.Warn("OpenSearch refuses the codec of the indices; they take more space with its default", zap.String("codec", o.cfg.Codec))
-		} else if err == nil {
-			a = first
 		}
 	}
 	if err == nil && a.status == http.StatusBadRequest {

@@ -34,7 +34,7 @@ func openOpenSearch(tb testing.TB, url string, cfg search.OpenSearchConfig) back
 	tb.Helper()
 	cfg.URL = url
 	if cfg.Prefix == "" {
-		cfg.Prefix = "test-" + strings.ToLower(rand.Text())[:12]
+		cfg.Prefix = "test-" + rand12()
 	}
 	tb.Cleanup(func() {
 		removeIndices(tb, url, cfg.Prefix)
@@ -58,6 +58,9 @@ func openOpenSearch(tb testing.TB, url string, cfg search.OpenSearchConfig) back
 		}
 	}}
 }
+
+// rand12 is part of a name that nobody else has.
+func rand12() string { return strings.ToLower(rand.Text())[:12] }
 
 // removeIndices removes the indices of a prefix, by their full names: patterns may be forbidden.
 func removeIndices(tb testing.TB, url, prefix string) {
