@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -242,9 +243,7 @@ func (g *gate) Ping(ctx context.Context) error {
 
 func TestHealth(t *testing.T) {
 	g := &gate{}
-	s := &Server{cfg: Config{}.withDefaults()}
-	s.writing.Queue = g
-	s.reading.Store, s.reading.Index = pinged{}, pinged{}
+	h := &health{queue: g, store: pinged{}, index: pinged{}, timeout: time.Second}
 	synctest.Test(t, func(t *testing.T) {
 		for _, step := range []struct {
 			name string
@@ -260,11 +259,32 @@ func TestHealth(t *testing.T) {
 		} {
 			time.Sleep(step.wait)
 			g.err = step.err
-			if down := strings.Join(s.health.down(t.Context()), " "); down != step.down {
+			if down := strings.Join(h.down(t.Context()), " "); down != step.down {
 				t.Errorf("%s: %q", step.name, down)
 			}
 		}
 	})
+}
+
+func TestTheWorkersListenerSaysWhatIsDown(t *testing.T) {
+	g := &gate{err: errors.New("secret address")}
+	h := WorkerHandler(telemetry.Discard(), g, pinged{}, pinged{})
+	for path, want := range map[string]struct {
+		status int
+		text   string
+	}{
+		"/health/live":  {http.StatusOK, `"status":"live"`},
+		"/health/ready": {http.StatusOK, `"status":"ready"`},
+		"/health":       {http.StatusServiceUnavailable, "queue"},
+		"/metrics":      {http.StatusOK, "ocelot_backlog_entries"},
+		"/api/v1/logs":  {http.StatusNotFound, ""},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != want.status || !strings.Contains(w.Body.String(), want.text) || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
 }
 
 // pinged answers and does nothing else.
