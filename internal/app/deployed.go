@@ -53,7 +53,7 @@ func Worker(ctx context.Context, s config.Settings, version string) error {
 		return []stage{
 			{"worker", worker.Run},
 			{"metrics", func(ctx context.Context) error {
-				return serveMetrics(ctx, metrics, httpapi.WorkerHandler(tel, b.queue, b.store, b.index))
+				return serveMetrics(ctx, metrics, httpapi.WorkerHandler(tel, version, b.queue, b.store, b.index))
 			}},
 		}, nil
 	})

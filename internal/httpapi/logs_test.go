@@ -268,7 +268,7 @@ func TestHealth(t *testing.T) {
 
 func TestTheWorkersListenerSaysWhatIsDown(t *testing.T) {
 	g := &gate{err: errors.New("secret address")}
-	h := WorkerHandler(telemetry.Discard(), g, pinged{}, pinged{})
+	h := WorkerHandler(telemetry.Discard(), "v1", g, pinged{}, pinged{})
 	for path, want := range map[string]struct {
 		status int
 		text   string

@@ -16,7 +16,7 @@ import (
 // MetricsHandler is for a second listener that strangers can't reach: /metrics, /debug/pprof/ and the same
 // /health as on the first.
 func (s *Server) MetricsHandler() http.Handler {
-	m := observe(s.tel)
+	m := observe(s.tel, s.cfg.Version)
 	for _, path := range []string{"/health", "/health/live", "/health/ready"} {
 		m.Handle(path, s.handler)
 	}
@@ -25,9 +25,9 @@ func (s *Server) MetricsHandler() http.Handler {
 
 // WorkerHandler is the listener of a process that serves no API: /metrics, /debug/pprof/ and /health, in the
 // form of the API's. A dependency that is down does not make the worker unready: it waits for it.
-func WorkerHandler(tel telemetry.Telemetry, queue, store, index pinger) http.Handler {
+func WorkerHandler(tel telemetry.Telemetry, version string, queue, store, index pinger) http.Handler {
 	h := &health{queue: queue, store: store, index: index, timeout: Config{}.withDefaults().PingTimeout}
-	m := observe(tel)
+	m := observe(tel, version)
 	say := func(status string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, http.StatusOK, status, nil) }
 	}
@@ -56,8 +56,11 @@ func writeHealth(w http.ResponseWriter, status int, word string, down []string) 
 }
 
 // observe serves what both kinds of process show of themselves.
-func observe(tel telemetry.Telemetry) *http.ServeMux {
-	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+func observe(tel telemetry.Telemetry, version string) *http.ServeMux {
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ocelot", Name: "build_info", Help: "Always 1; the label is the version.",
+		ConstLabels: prometheus.Labels{"version": version}})
+	build.Set(1)
+	for _, c := range []prometheus.Collector{build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		_ = tel.Metrics.Registry.Register(c) // it may be there already
 	}
 	log, _ := zap.NewStdLogAt(tel.Log, zap.WarnLevel) // the level is a valid one
