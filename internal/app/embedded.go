@@ -17,6 +17,9 @@ const embeddedMemory = 112 << 20
 // file was removed, or is new. It runs before the worker, so a crash in the middle starts it again.
 func rebuildIndex(ctx context.Context, st store.Store, ix search.Index, log *zap.Logger) error {
 	empty, err := ix.Empty(ctx)
+	if ctx.Err() != nil {
+		return nil // asked to stop before it began
+	}
 	if err != nil || !empty {
 		return err
 	}
@@ -24,6 +27,9 @@ func rebuildIndex(ctx context.Context, st store.Store, ix search.Index, log *zap
 	for at := store.Position(""); ctx.Err() == nil; {
 		const page = 5_000
 		records, next, err := st.Scan(ctx, at, page)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

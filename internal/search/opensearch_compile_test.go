@@ -81,7 +81,7 @@ func TestTheTenantIsAlwaysTheFirstCondition(t *testing.T) {
 			t.Fatal(body)
 		}
 		for _, word := range []string{"should", "tenant_id", "query_string", "regexp", "wildcard", "script"} {
-			if strings.Contains(strings.Replace(body, `"should"`, "", -1), `"`+word+`"`) && word != "tenant_id" {
+			if strings.Contains(strings.ReplaceAll(body, `"should"`, ""), `"`+word+`"`) && word != "tenant_id" {
 				t.Fatalf("%s in %s", word, body)
 			}
 		}
