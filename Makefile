@@ -3,7 +3,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: help run test lint bench build fmt generate
+.PHONY: help run test lint bench build fmt generate services-up services-down
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -26,6 +26,12 @@ bench: ## the benchmarks of the hot paths; docs/benchmarks.md says how to read t
 
 fmt: ## format the code
 	gofmt -w cmd internal pkg tests
+
+services-up: ## start real MongoDB, OpenSearch and SQS servers on loopback, without Docker
+	tests/services/services up
+
+services-down: ## stop them
+	tests/services/services down
 
 generate: ## rewrite what is made from the code: configs, golden files
 	UPDATE=1 go test ./internal/config
