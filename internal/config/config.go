@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/spf13/viper"
 )
 
@@ -291,37 +292,14 @@ func (f field) set(text string) error {
 }
 
 func suggest(key string, fields []field) string {
-	best, at := "", 4
-	for _, f := range fields {
-		if d := distance(key, f.key); d < at {
-			best, at = f.key, d
-		}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.key
 	}
-	if best == "" {
-		return ""
+	if best := fault.Nearest(key, names); best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -109,7 +110,7 @@ func (r *reader) unknown(name string, known []string) {
 		return
 	}
 	message := "there is no such parameter"
-	if n := nearest(name, known); n != "" {
+	if n := fault.Nearest(name, known); n != "" {
 		message += "; did you mean " + n + "?"
 	}
 	if !plainName(name) {

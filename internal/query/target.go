@@ -1,6 +1,10 @@
 package query
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
+)
 
 // target is what a value is of.
 type target struct {
@@ -29,7 +33,7 @@ func fieldComplaint(name string) *complaint {
 		return invalid("unknown_field", "metadata is no field of its own: search for the value as text, without a field")
 	}
 	message := "there is no field of this name: quote text that has a colon"
-	if n := nearest(name, fieldNames()); n != "" {
+	if n := fault.Nearest(name, fieldNames()); n != "" {
 		message = "there is no field of this name; did you mean " + n + "?"
 	}
 	return invalid("unknown_field", message)
