@@ -104,7 +104,8 @@ type OpenSearch struct {
 	at      string // where it is, without credentials
 	limit   *limiter
 	days    days
-	bulks   sync.Pool // of *bulk
+	silence silence
+	spare   chan *bulk // memory of bulks that are done
 
 	noCodec atomic.Bool // the cluster refused the codec
 
@@ -124,8 +125,8 @@ func NewOpenSearch(ctx context.Context, cfg OpenSearchConfig, tel telemetry.Tele
 	if err != nil {
 		return nil, err
 	}
-	o := &OpenSearch{cfg: cfg, version: schemaVersion, log: tel.Log.Named("opensearch"), client: client, at: at, limit: newLimiter(cfg.Concurrency)}
-	o.bulks.New = func() any { return new(bulk) }
+	o := &OpenSearch{cfg: cfg, version: schemaVersion, log: tel.Log.Named("opensearch"), client: client, at: at, limit: newLimiter(cfg.Concurrency), spare: make(chan *bulk, 2*bulksAhead)}
+	o.silence.patience = silencePatience
 	o.days.known, o.days.early = map[string]bool{}, 10*time.Minute+rand.N(110*time.Minute)
 	if err := o.check(ctx); err != nil {
 		_ = o.Close()

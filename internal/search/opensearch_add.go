@@ -77,8 +77,7 @@ func (a *adding) run(ctx context.Context) {
 	}()
 	for next := 0; next < len(a.records); {
 		a.room <- struct{}{}
-		b := a.o.bulks.Get().(*bulk)
-		b.reset()
+		b := a.o.newBulk()
 		for next < len(a.records) && !b.full(&a.o.cfg) {
 			a.put(ctx, b, &day, next)
 			next++
@@ -97,8 +96,27 @@ func (a *adding) run(ctx context.Context) {
 }
 
 func (a *adding) done(b *bulk) {
-	a.o.bulks.Put(b)
 	<-a.room
+	if cap(b.lines) > mostSpare {
+		return
+	}
+	select {
+	case a.o.spare <- b:
+	default:
+	}
+}
+
+// mostSpare is how large a body may have been whose memory is kept: one of ordinary entries.
+const mostSpare = 4 << 20
+
+func (o *OpenSearch) newBulk() *bulk {
+	select {
+	case b := <-o.spare:
+		b.reset()
+		return b
+	default:
+		return new(bulk)
+	}
 }
 
 // put adds a record to a bulk, or says at once what becomes of it.

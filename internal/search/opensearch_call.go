@@ -76,7 +76,10 @@ func (o *OpenSearch) call(ctx context.Context, r request) (answer, error) {
 
 // whyNoAnswer puts the end of ctx before what it looks like from below.
 func whyNoAnswer(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(context.Cause(ctx), errSilent):
+		return errSilent
+	case ctx.Err() != nil:
 		return ctx.Err()
 	}
 	return err

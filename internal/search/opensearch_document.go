@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -119,10 +118,10 @@ func appendString(dst []byte, s string) []byte {
 // address is the field and the one spelling of an IP address; no field for what is none.
 func address(s string) (field, spelling string) {
 	spelling, ok := query.Address(s)
-	switch a, err := netip.ParseAddr(spelling); {
-	case !ok || err != nil:
+	switch {
+	case !ok:
 		return "", ""
-	case a.Zone() != "":
+	case strings.IndexByte(spelling, '%') >= 0:
 		return "ip_zoned", spelling
 	}
 	return "ip_address", spelling

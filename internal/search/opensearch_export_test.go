@@ -15,6 +15,9 @@ func (o *OpenSearch) SetVersion(v int) { o.version = v }
 // Prefix is the beginning of the indices' names.
 func (o *OpenSearch) Prefix() string { return o.cfg.Prefix }
 
+// SetPatience is how long a search waits before it asks whether the cluster is there.
+func (o *OpenSearch) SetPatience(d time.Duration) { o.silence.patience = d }
+
 // Bulks is how many bulks are allowed at the same time.
 func (o *OpenSearch) Bulks() int {
 	o.limit.mu.Lock()
@@ -61,3 +64,12 @@ func (l Limiter) Now() (running, allowed, waiting int) {
 
 // DocumentID is the _id of an entry.
 func DocumentID(id logentry.ID) string { return string(appendDocumentID(nil, id)) }
+
+// BulkBody is the body that an Add of the records sends, if they fit into one bulk.
+func BulkBody(prefix string, records []logentry.Record) []byte {
+	var b bulk
+	for i := range records {
+		b.add(i, appendDay(nil, prefix, records[i].ReceivedAt), &records[i].Entry)
+	}
+	return b.lines
+}

@@ -15,7 +15,7 @@ import (
 // The names of OpenSearch's own errors, as they are in answers.
 var (
 	// tooSlow ends a search that took longer than it was given.
-	tooSlow = []string{"search_timeout_exception", "task_cancelled_exception", "opensearch_timeout_exception", "timeout_exception"}
+	tooSlow = []string{"search_timeout_exception", "task_cancelled_exception", "query_phase_execution_exception", "opensearch_timeout_exception", "timeout_exception"}
 	// tooMuch is a question whose terms stand for more than a query may have.
 	tooMuch = []string{"too_many_clauses", "too_many_nested_clauses", "too_complex_to_determinize_exception"}
 	// passing refuses an entry for what the cluster is like now, with a status that blames the entry.

@@ -53,6 +53,11 @@ func (o *OpenSearch) Search(ctx context.Context, t auth.Tenant, q query.Query) (
 		return empty(q), nil
 	}
 	const doing = "search"
+	if err := o.silence.broken(o.at); err != nil {
+		return query.Page{}, fault.Wrap(err, doing)
+	}
+	ctx, done := o.watch(ctx)
+	defer done()
 	left := o.cfg.CallTimeout
 	if deadline, is := ctx.Deadline(); is {
 		left = min(left, time.Until(deadline))

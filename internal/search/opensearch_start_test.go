@@ -1,9 +1,11 @@
 package search_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,6 +161,7 @@ func TestASearchThatFails(t *testing.T) {
 	}{
 		{"too slow", 200, `{"timed_out":true,"hits":{"total":{"value":1,"relation":"gte"}}}`, fault.Timeout, "search_timeout"},
 		{"stopped", 500, `{"error":{"type":"search_phase_execution_exception","root_cause":[{"type":"task_cancelled_exception"}]}}`, fault.Timeout, "search_timeout"},
+		{"longer than the cluster allows", 500, `{"error":{"type":"search_phase_execution_exception","root_cause":[{"type":"query_phase_execution_exception"}]}}`, fault.Timeout, "search_timeout"},
 		{"without a shard", 503, `{"error":{"type":"search_phase_execution_exception","root_cause":[{"type":"no_shard_available_action_exception"}]}}`, fault.Unavailable, "opensearch_failed"},
 		{"a failed shard", 200, `{"_shards":{"failed":1},"hits":{}}`, fault.Unavailable, "opensearch_failed"},
 		{"too busy", 429, `{"error":{"type":"search_phase_execution_exception","root_cause":[{"type":"rejected_execution_exception"}]}}`, fault.Unavailable, "opensearch_busy"},
@@ -180,6 +183,51 @@ func TestASearchThatFails(t *testing.T) {
 			_, err := x.Search(t.Context(), authtest.Tenant(t, "acme"), query.Query{Limit: 1})
 			if got := fault.Of(err); got == nil || got.Kind != c.kind || got.Code != c.code {
 				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestAClusterThatHangsIsNoSlowSearch: who asks still has time to ask the record.
+func TestAClusterThatHangsIsNoSlowSearch(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		hangs bool
+		kind  fault.Kind
+		code  string
+	}{
+		{"a search takes long", false, fault.Timeout, "search_timeout"},
+		{"nothing is heard", true, fault.Unavailable, "opensearch_unreachable"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake(t)
+			release := make(chan struct{})
+			defer close(release)
+			var started atomic.Bool
+			var searches atomic.Int32
+			f.on = func(r *http.Request, _ string) (int, string) {
+				if is := strings.HasSuffix(r.URL.Path, "_search"); is || c.hangs && started.Load() {
+					if is {
+						searches.Add(1)
+					}
+					<-release
+				}
+				return 0, ""
+			}
+			x := f.open(t, search.OpenSearchConfig{})
+			started.Store(true)
+			x.SetPatience(50 * time.Millisecond)
+			wait := map[bool]time.Duration{true: time.Minute, false: 500 * time.Millisecond}[c.hangs]
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
+			defer cancel()
+			for range 2 {
+				_, err := x.Search(ctx, authtest.Tenant(t, "acme"), query.Query{Limit: 1})
+				if got := fault.Of(err); got == nil || got.Kind != c.kind || got.Code != c.code {
+					t.Errorf("got %v", err)
+				}
+			}
+			if n := searches.Load(); n != 1 {
+				t.Errorf("%d searches were sent", n)
 			}
 		})
 	}

@@ -1,0 +1,46 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
+)
+
+// silence tells a cluster that does not answer at all from a search that takes long: a host that hangs, or
+// a network that swallows everything, refuses nothing. Who searches can ask the record then, while there is time.
+type silence struct {
+	patience time.Duration // of a search before the cluster is asked whether it is there, and of that question
+	until    atomic.Int64  // nanoseconds of the clock; before it nobody asks
+}
+
+const (
+	silencePatience = time.Second
+	silenceLasts    = 2 * time.Second
+)
+
+var errSilent = errors.New("it does not even say who it is")
+
+// broken is the fault of a cluster that was found silent just now.
+func (s *silence) broken(at string) error {
+	if time.Now().UnixNano() >= s.until.Load() {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Unavailable, Code: "opensearch_unreachable", Detail: "OpenSearch at " + at + " does not answer", RetryAfter: silenceLasts, Err: errSilent}
+}
+
+// watch ends the context it returns, with errSilent as the cause, when nothing is heard of the cluster.
+func (o *OpenSearch) watch(ctx context.Context) (watched context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	t := time.AfterFunc(o.silence.patience, func() {
+		probe, end := context.WithTimeout(ctx, o.silence.patience)
+		defer end()
+		if _, err := o.call(probe, request{method: "GET", path: "/", query: "filter_path=version.number"}); err != nil && ctx.Err() == nil {
+			o.silence.until.Store(time.Now().Add(silenceLasts).UnixNano())
+			cancel(errSilent)
+		}
+	})
+	return ctx, func() { t.Stop(); cancel(nil) }
+}
