@@ -16,6 +16,7 @@ import (
 )
 
 func TestSQLiteInMemory(t *testing.T) {
+	slow(t)
 	testIndex(t, func(t *testing.T) backend { return openSQLite(t, ":memory:", search.SQLiteConfig{}) })
 }
 
@@ -23,6 +24,14 @@ func TestSQLiteFile(t *testing.T) {
 	testIndex(t, func(t *testing.T) backend {
 		return openSQLite(t, filepath.Join(t.TempDir(), "search.db"), search.SQLiteConfig{})
 	})
+}
+
+// slow leaves a test out under -short, which the run with the race detector has: it takes thirty times as long there,
+// and these tests have one goroutine.
+func slow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long and of one goroutine: run without -short")
+	}
 }
 
 func openSQLite(t testing.TB, path string, cfg search.SQLiteConfig) backend {
@@ -59,6 +68,7 @@ func checkFile(t *testing.T, path string) {
 // TestSegmentsAreWhatFTS5Reads adds batches of many sizes, so that segments merge on several tiers, closes
 // in the middle of merges, and has FTS5 check every term, row and page of what came out.
 func TestSegmentsAreWhatFTS5Reads(t *testing.T) {
+	slow(t)
 	path := filepath.Join(t.TempDir(), "search.db")
 	m := newMaker(20)
 	var records []logentry.Record
@@ -93,6 +103,7 @@ func TestSegmentsAreWhatFTS5Reads(t *testing.T) {
 
 // TestLongDoclists makes doclists of many pages, which FTS5 jumps about in.
 func TestLongDoclists(t *testing.T) {
+	slow(t)
 	path := filepath.Join(t.TempDir(), "search.db")
 	x := openSQLite(t, path, search.SQLiteConfig{})
 	m := newMaker(21)
@@ -125,6 +136,7 @@ func TestLongDoclists(t *testing.T) {
 
 // TestBucketsThatAreFull has more entries in a moment than a bucket takes.
 func TestBucketsThatAreFull(t *testing.T) {
+	slow(t)
 	for _, path := range []string{":memory:", filepath.Join(t.TempDir(), "search.db")} {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			x, err := search.NewSQLite(path, search.SQLiteConfig{})

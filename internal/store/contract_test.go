@@ -22,6 +22,9 @@ import (
 )
 
 func TestSQLiteInMemory(t *testing.T) {
+	if testing.Short() { // as with the race detector, where it takes thirty times as long
+		t.Skip("the same suite as on a file: run without -short")
+	}
 	testStore(t, func(t *testing.T) store.Store { return openSQLite(t, ":memory:", store.SQLiteConfig{}) })
 }
 
