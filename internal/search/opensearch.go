@@ -126,7 +126,6 @@ func NewOpenSearch(ctx context.Context, cfg OpenSearchConfig, tel telemetry.Tele
 		return nil, err
 	}
 	o := &OpenSearch{cfg: cfg, version: schemaVersion, log: tel.Log.Named("opensearch"), client: client, at: at, limit: newLimiter(cfg.Concurrency), spare: make(chan *bulk, 2*bulksAhead)}
-	o.silence.patience = silencePatience
 	o.days.known, o.days.early = map[string]bool{}, 10*time.Minute+rand.N(110*time.Minute)
 	if err := o.check(ctx); err != nil {
 		_ = o.Close()

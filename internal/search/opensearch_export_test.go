@@ -15,9 +15,6 @@ func (o *OpenSearch) SetVersion(v int) { o.version = v }
 // Prefix is the beginning of the indices' names.
 func (o *OpenSearch) Prefix() string { return o.cfg.Prefix }
 
-// SetPatience is how long a search waits before it asks whether the cluster is there.
-func (o *OpenSearch) SetPatience(d time.Duration) { o.silence.patience = d }
-
 // Bulks is how many bulks are allowed at the same time.
 func (o *OpenSearch) Bulks() int {
 	o.limit.mu.Lock()

@@ -56,12 +56,12 @@ func (o *OpenSearch) Search(ctx context.Context, t auth.Tenant, q query.Query) (
 	if err := o.silence.broken(o.at); err != nil {
 		return query.Page{}, fault.Wrap(err, doing)
 	}
-	ctx, done := o.watch(ctx)
-	defer done()
 	left := o.cfg.CallTimeout
 	if deadline, is := ctx.Deadline(); is {
 		left = min(left, time.Until(deadline))
 	}
+	ctx, done := o.watch(ctx, left)
+	defer done()
 	// A tenant's searches go to the same copies of the shards, whose memory they warm.
 	r := request{method: "POST", path: o.searchPath(), body: searchBody(t.ID(), where, q),
 		query: searchQuery + "&preference=" + url.QueryEscape("t-"+t.ID()) + "&cancel_after_time_interval=" + strconv.FormatInt(max(1, left.Milliseconds()), 10) + "ms"}

@@ -12,12 +12,12 @@ import (
 // silence tells a cluster that does not answer at all from a search that takes long: a host that hangs, or
 // a network that swallows everything, refuses nothing. Who searches can ask the record then, while there is time.
 type silence struct {
-	patience time.Duration // of a search before the cluster is asked whether it is there, and of that question
-	until    atomic.Int64  // nanoseconds of the clock; before it nobody asks
+	until atomic.Int64 // nanoseconds of the clock; before it nobody asks
 }
 
 const (
-	silencePatience = time.Second
+	silencePatience = 4 // a search waits for this part of its time before the cluster is asked whether it is there, and as long for an answer to that
+	leastPatience   = 200 * time.Millisecond // less says nothing of the cluster
 	silenceLasts    = 2 * time.Second
 )
 
@@ -31,11 +31,16 @@ func (s *silence) broken(at string) error {
 	return &fault.Error{Kind: fault.Unavailable, Code: "opensearch_unreachable", Detail: "OpenSearch at " + at + " does not answer", RetryAfter: silenceLasts, Err: errSilent}
 }
 
-// watch ends the context it returns, with errSilent as the cause, when nothing is heard of the cluster.
-func (o *OpenSearch) watch(ctx context.Context) (watched context.Context, done func()) {
+// watch ends the context it returns, with errSilent as the cause, when nothing is heard of the cluster in
+// half of the time that is left.
+func (o *OpenSearch) watch(ctx context.Context, left time.Duration) (watched context.Context, done func()) {
+	patience := left / silencePatience
+	if patience < leastPatience {
+		return ctx, func() {}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	t := time.AfterFunc(o.silence.patience, func() {
-		probe, end := context.WithTimeout(ctx, o.silence.patience)
+	t := time.AfterFunc(patience, func() {
+		probe, end := context.WithTimeout(ctx, patience)
 		defer end()
 		if _, err := o.call(probe, request{method: "GET", path: "/", query: "filter_path=version.number"}); err != nil && ctx.Err() == nil {
 			o.silence.until.Store(time.Now().Add(silenceLasts).UnixNano())
