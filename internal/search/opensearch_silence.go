@@ -16,7 +16,7 @@ type silence struct {
 }
 
 const (
-	silencePatience = 4 // a search waits for this part of its time before the cluster is asked whether it is there, and as long for an answer to that
+	silencePatience = 4                      // a search waits for this part of its time before the cluster is asked whether it is there, and as long for an answer to that
 	leastPatience   = 200 * time.Millisecond // less says nothing of the cluster
 	silenceLasts    = 2 * time.Second
 )
