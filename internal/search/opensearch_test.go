@@ -62,15 +62,25 @@ func openOpenSearch(tb testing.TB, url string, cfg search.OpenSearchConfig) back
 // rand12 is part of a name that nobody else has.
 func rand12() string { return strings.ToLower(rand.Text())[:12] }
 
-// removeIndices removes the indices of a prefix, by their full names: patterns may be forbidden.
+// removeIndices removes the indices of a prefix, by their full names: patterns may be forbidden. A
+// cluster that has much to do may need a second time.
 func removeIndices(tb testing.TB, url, prefix string) {
 	tb.Helper()
-	_, names := ask(tb, "GET", url+"/_cat/indices/"+prefix+"-*?h=index", "")
-	var wg sync.WaitGroup
-	for some := range slices.Chunk(strings.Fields(names), 20) {
-		wg.Go(func() { ask(tb, "DELETE", url+"/"+strings.Join(some, ","), "") })
+	var status int
+	var left string
+	for range 3 {
+		if status, left = ask(tb, "GET", url+"/_cat/indices/"+prefix+"-*?h=index", ""); status == http.StatusOK && left == "" {
+			return
+		}
+		var wg sync.WaitGroup
+		for some := range slices.Chunk(strings.Fields(left), 20) {
+			wg.Go(func() { ask(tb, "DELETE", url+"/"+strings.Join(some, ","), "") })
+		}
+		wg.Wait()
 	}
-	wg.Wait()
+	if status, left = ask(tb, "GET", url+"/_cat/indices/"+prefix+"-*?h=index", ""); status != http.StatusOK || left != "" {
+		tb.Errorf("indices are left behind: %d %s", status, left)
+	}
 }
 
 // ask is a request past the code under test.
