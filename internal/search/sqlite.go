@@ -133,26 +133,29 @@ func (x *SQLite) load(c *sqlite.Conn) error {
 	return nil
 }
 
-// orphans are the ids of segments that have pages and are in no structure.
+// orphans are the ids of segments that have pages or splits and are in no structure: what a merge or a removal
+// left that did not come to its end.
 func orphans(c *sqlite.Conn, known []segment) (ids []int, err error) {
-	used := map[int]bool{}
+	seen := map[int]bool{}
 	for _, g := range known {
-		used[g.id] = true
+		seen[g.id] = true
 	}
-	for from := pageID(1, 0); ; {
-		var id sql.NullInt64
-		if err := one(c, "SELECT min(id) FROM fts_data WHERE id >= ?", []any{from}, &id); err != nil {
-			return nil, err
+	for _, next := range []string{"SELECT min(id) >> 37 FROM fts_data WHERE id >= ? << 37", "SELECT min(segid) FROM fts_idx WHERE segid >= ?"} {
+		for from := 1; ; from++ {
+			var id sql.NullInt64
+			if err := one(c, next, []any{from}, &id); err != nil {
+				return nil, err
+			}
+			if !id.Valid {
+				break
+			}
+			if from = int(id.Int64); !seen[from] {
+				seen[from] = true
+				ids = append(ids, from)
+			}
 		}
-		if !id.Valid {
-			return ids, nil
-		}
-		g := int(id.Int64 >> pageShift)
-		if !used[g] {
-			ids = append(ids, g)
-		}
-		from = pageID(g+1, 0)
 	}
+	return ids, nil
 }
 
 // one reads the one row of a query.

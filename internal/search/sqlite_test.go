@@ -221,6 +221,46 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	walk(t, again, "acme", query.Query{Limit: 1000, Total: query.TotalExact}, expected(append(rest, records...), "acme", nil, query.NewestFirst))
 }
 
+// TestWhatAKilledRemovalLeftIsNoSegment opens a file as a SIGKILL leaves it between the removal of a replaced
+// segment's last page and that of its splits, for every id that the next segments could get.
+func TestWhatAKilledRemovalLeftIsNoSegment(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "search.db")
+	m := newMaker(25)
+	records := m.records(300)
+	x := openSQLite(t, path, search.SQLiteConfig{})
+	mustAdd(t, x, records[:100])
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(`WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 50)
+		INSERT INTO fts_idx(segid, term, pgno) SELECT id, x'', 2 FROM n WHERE id NOT IN (SELECT segid FROM fts_idx)`)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again := openSQLite(t, path, search.SQLiteConfig{})
+	for from := 100; from < 300; from += 20 {
+		mustAdd(t, again, records[from:from+20])
+	}
+	walk(t, again, "acme", query.Query{Limit: 1000, Total: query.TotalExact}, expected(records, "acme", nil, query.NewestFirst))
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkFile(t, path)
+	db, err = sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left int
+	err = db.QueryRow("SELECT count(*) FROM fts_idx WHERE pgno = 2 AND term = x''").Scan(&left)
+	if err := errors.Join(err, db.Close()); err != nil || left > 11 {
+		t.Errorf("%d splits of no segment are left, %v", left, err)
+	}
+}
+
 func TestAnotherFormatIsNotOpened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "search.db")
 	x := openSQLite(t, path, search.SQLiteConfig{})
