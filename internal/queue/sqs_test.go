@@ -22,7 +22,7 @@ func sqsEndpoint(t testing.TB) string {
 	t.Helper()
 	endpoint := os.Getenv("TEST_SQS_ENDPOINT")
 	if endpoint == "" {
-		t.Skip("no SQS server; set TEST_SQS_ENDPOINT to its URL, for example http://127.0.0.1:9324 after tests/services/services up elasticmq")
+		t.Skip(`no SQS server: make services-up; eval "$(tests/services/services test-env)"`)
 	}
 	testCredentials(t)
 	return endpoint

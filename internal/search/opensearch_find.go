@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"math"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -87,9 +88,36 @@ func (o *OpenSearch) Search(ctx context.Context, t auth.Tenant, q query.Query) (
 	return page, nil
 }
 
+// A shard that was just made, or that moves, is nowhere for some tens of milliseconds, and a search in that
+// moment fails as a whole: every midnight with the new day's index. It is tried again for so long.
+const (
+	shardPatience = time.Second
+	shardPause    = 50 * time.Millisecond
+)
+
+// missesShard says that a search failed because no copy of a shard was there.
+func missesShard(a answer) bool {
+	return a.status == http.StatusServiceUnavailable && a.failure().Type == "search_phase_execution_exception"
+}
+
+// callOnShards is call that waits a moment for a shard without a copy.
+func (o *OpenSearch) callOnShards(ctx context.Context, r request) (answer, error) {
+	for until := time.Now().Add(shardPatience); ; {
+		a, err := o.call(ctx, r)
+		if err != nil || !missesShard(a) || time.Now().After(until) {
+			return a, err
+		}
+		select {
+		case <-ctx.Done():
+			return a, err
+		case <-time.After(shardPause):
+		}
+	}
+}
+
 // page sends a search and refuses an answer that is not whole.
 func (o *OpenSearch) page(ctx context.Context, r request, doing string) (f found, err error) {
-	a, err := o.call(ctx, r)
+	a, err := o.callOnShards(ctx, r)
 	if err := o.fault(doing, a, err); err != nil {
 		return f, err
 	}

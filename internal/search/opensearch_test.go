@@ -24,7 +24,7 @@ func openSearchURL(tb testing.TB) string {
 	tb.Helper()
 	url := os.Getenv("TEST_OPENSEARCH_URL")
 	if url == "" {
-		tb.Skip(`no OpenSearch: make services-up; eval "$(tests/services/services env)"; export TEST_OPENSEARCH_URL=$OPENSEARCH_URL`)
+		tb.Skip(`no OpenSearch: make services-up; eval "$(tests/services/services test-env)"`)
 	}
 	return strings.TrimRight(url, "/")
 }

@@ -26,7 +26,7 @@ func mongoURI(t testing.TB) string {
 	t.Helper()
 	uri := os.Getenv("TEST_MONGODB_URI")
 	if uri == "" {
-		t.Skip(`no MongoDB: make services-up; eval "$(tests/services/services env)"; export TEST_MONGODB_URI=$MONGODB_URI`)
+		t.Skip(`no MongoDB: make services-up; eval "$(tests/services/services test-env)"`)
 	}
 	return uri
 }

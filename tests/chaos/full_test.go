@@ -20,7 +20,7 @@ func TestAFullDiskAnswers507AndLosesNothing(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	s.FileLimit = 6 << 20
+	s.API.FileLimit = 6 << 20
 	s.Restart()
 	c := service.Client{URL: s.URL, Token: s.Token("default", "admin")}
 	acknowledged, unknown := map[string]bool{}, 0
@@ -47,7 +47,7 @@ func TestAFullDiskAnswers507AndLosesNothing(t *testing.T) {
 		t.Errorf("reading on a full disk: %v %d %s", err, a.Status, a.Body)
 	}
 	s.Kill()
-	s.FileLimit = 0 // room again
+	s.API.FileLimit = 0 // room again
 	s.Restart()
 	c.URL = s.URL
 	service.Eventually(t, time.Minute, func() (bool, string) {

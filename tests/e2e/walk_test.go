@@ -1,7 +1,7 @@
 //go:build e2e
 
-// Package e2e walks the whole system as its users do, speaking HTTP only: against the real binary that it starts
-// itself, or against a deployed system when E2E_URL and E2E_TOKEN (an admin's of the tenant default) are set.
+// Package e2e walks the whole system as its users do, speaking HTTP only: against `ocelot up`, or, with
+// TEST_SYSTEM=deployed, against an API and two workers on real servers.
 package e2e
 
 import (
@@ -23,18 +23,15 @@ import (
 // system is what the walk walks through.
 type system struct {
 	service.Client
-	own *service.Service // nil when deployed elsewhere
+	own *service.System
 }
 
-func start(t *testing.T) system {
-	if u := os.Getenv("E2E_URL"); u != "" {
-		return system{Client: service.Client{URL: u, Token: os.Getenv("E2E_TOKEN")}}
-	}
-	s := service.Start(t, t.TempDir())
-	return system{service.Client{URL: s.URL, Token: s.Token("default", "admin")}, s}
+func start(t *testing.T) *system {
+	s := service.New(t)
+	return &system{service.Client{URL: s.URL, Token: s.Token("default", "admin")}, s}
 }
 
-func (s system) count(t *testing.T, params url.Values) int64 {
+func (s *system) count(t *testing.T, params url.Values) int64 {
 	t.Helper()
 	n, err := s.Count(t.Context(), params)
 	if err != nil {
@@ -44,7 +41,7 @@ func (s system) count(t *testing.T, params url.Values) int64 {
 }
 
 // settles waits until a search finds want entries, and then that it stays so.
-func (s system) settles(t *testing.T, params url.Values, want int64) {
+func (s *system) settles(t *testing.T, params url.Values, want int64) {
 	t.Helper()
 	var n int64
 	service.Eventually(t, time.Minute, func() (bool, string) {
@@ -57,13 +54,9 @@ func (s system) settles(t *testing.T, params url.Values, want int64) {
 }
 
 // send gives input to `ocelot send`.
-func (s system) send(t *testing.T, input io.Reader, args ...string) error {
+func (s *system) send(t *testing.T, input io.Reader, args ...string) error {
 	t.Helper()
-	binary := s.own
-	if binary == nil {
-		t.Skip("the walk's `ocelot send` needs the service that the test starts itself; unset E2E_URL")
-	}
-	_, err := binary.Run(input, append([]string{"send", "--url", s.URL, "--token", s.Token}, args...)...)
+	_, err := s.own.Run(input, append([]string{"send", "--url", s.URL, "--token", s.Token}, args...)...)
 	return err
 }
 
@@ -180,7 +173,7 @@ func TestABatchWithOneBadEntryStoresNothing(t *testing.T) {
 }
 
 func TestTheServiceStopsCleanlyAndKeepsTheDirectoryToItself(t *testing.T) {
-	s := service.Start(t, t.TempDir())
+	s := service.Start(t, t.TempDir()) // there is no directory but that of ocelot up
 	if _, err := s.Run(nil, "up"); err == nil || !strings.Contains(err.Error(), "in use by process") {
 		t.Errorf("a second process on the directory: %v", err)
 	}

@@ -1,75 +1,98 @@
-// Package service starts the real binary for the tests that need the whole system, and speaks HTTP to it.
+// Package service starts the real binaries for the tests that need the whole system, and speaks HTTP to them.
 package service
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// Binary builds the ocelot command once and returns its path.
-var Binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "ocelot-tests-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "ocelot")
-	build := exec.Command("go", "build", "-o", path, "github.com/ocelot-log/ocelot/cmd/ocelot")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+// System is the product, running: `ocelot up` on a data directory that outlives it, or an API and workers on
+// real servers.
+type System struct {
+	URL     string   // of the API; the same after a restart, but for `ocelot up`
+	Metrics []string // URLs of the second listeners, in the order of the processes
+	API     *Process // or the one process
+	Workers []*Process
+	Dir     string   // the data directory of `ocelot up`
+	Servers *Servers // of a deployed system
 
-// Service is a running `ocelot up` on a data directory that outlives it.
-type Service struct {
-	URL     string
-	Metrics string // URL of the second listener
-	Dir     string
-	// FileLimit bounds each file in bytes from the next start on, as a full disk does; 0: no bound.
-	FileLimit int64
-
-	tb     testing.TB
-	binary string
-	env    []string
-	cmd    *exec.Cmd
-	done   chan error
-	log    *bytes.Buffer
+	tb  testing.TB
+	env []string
 }
 
-// Start builds and starts the service on dir and waits until it is ready. env are settings, NAME=value.
-func Start(tb testing.TB, dir string, env ...string) *Service {
+// New starts the system that TEST_SYSTEM names: "" is `ocelot up` on an empty directory, "deployed" an API and two
+// workers on real servers.
+func New(tb testing.TB) *System {
 	tb.Helper()
-	binary, err := Binary()
-	if err != nil {
-		tb.Fatal(err)
+	switch kind := os.Getenv("TEST_SYSTEM"); kind {
+	case "":
+		return Start(tb, tb.TempDir())
+	case "deployed":
+		return Deploy(tb, NewServers(tb), 2)
+	default:
+		tb.Fatalf("TEST_SYSTEM is %q; it is empty or deployed", kind)
+		return nil
 	}
-	s := &Service{Dir: dir, tb: tb, binary: binary, env: env}
+}
+
+// Start starts `ocelot up` on dir and waits until it is ready. env are settings, NAME=value.
+func Start(tb testing.TB, dir string, env ...string) *System {
+	tb.Helper()
+	s := &System{Dir: dir, tb: tb, env: append([]string{"DATA_DIR=" + dir}, env...)}
+	s.API = NewProcess(tb, "ocelot", []string{"up"}, append([]string{"PORT=0", "METRICS_PORT=0", "LOG_FORMAT=json"}, s.env...)...)
 	s.Restart()
-	tb.Cleanup(func() {
-		s.Kill()
-		if tb.Failed() {
-			tb.Logf("last output of the service:\n%s", tail(s.log.String(), 4000))
-		}
-	})
 	return s
 }
 
-// Restart starts the service again on its directory; it must not be running.
-func (s *Service) Restart() {
+// Deploy starts an API and workers on servers and waits until they are ready. env are settings, NAME=value.
+func Deploy(tb testing.TB, servers *Servers, workers int, env ...string) *System {
+	tb.Helper()
+	s := &System{Servers: servers, tb: tb}
+	// Messages of a worker that was killed come back soon, and what is indexed is found soon.
+	s.env = append([]string{"LOG_FORMAT=json", "JWT_SECRET=" + rand.Text() + rand.Text(), "WORKER_VISIBILITY=10s", "OPENSEARCH_REFRESH_INTERVAL=200ms"}, servers.Env()...)
+	s.env = append(s.env, env...)
+	port := freePort(tb)
+	s.URL = "http://127.0.0.1:" + port
+	add := func(name string, env ...string) *Process {
+		metrics := freePort(tb)
+		s.Metrics = append(s.Metrics, "http://127.0.0.1:"+metrics)
+		return NewProcess(tb, name, nil, append(append([]string{"METRICS_PORT=" + metrics}, env...), s.env...)...)
+	}
+	s.API = add("api", "PORT="+port)
+	for range workers {
+		s.Workers = append(s.Workers, add("worker"))
+	}
+	s.Restart()
+	return s
+}
+
+// freePort is a port of the loopback that nobody listens on at the moment.
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func (s *System) processes() []*Process { return append([]*Process{s.API}, s.Workers...) }
+
+// Restart starts the system again; it must not be running.
+func (s *System) Restart() {
 	s.tb.Helper()
 	if err := s.TryRestart(); err != nil {
 		s.tb.Fatal(err)
@@ -77,67 +100,90 @@ func (s *Service) Restart() {
 }
 
 // TryRestart is Restart that reports instead of failing the test.
-func (s *Service) TryRestart() error {
-	_ = os.Remove(filepath.Join(s.Dir, "address"))
-	s.log = &bytes.Buffer{}
-	s.cmd = exec.Command(s.binary, "up")
-	if s.FileLimit > 0 {
-		s.cmd = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -f %d && exec "$0" up`, s.FileLimit/512), s.binary)
+func (s *System) TryRestart() error {
+	for i := range s.processes() {
+		if err := s.start(i); err != nil {
+			return err
+		}
 	}
-	s.cmd.Env = append(append(os.Environ(), "DATA_DIR="+s.Dir, "PORT=0", "METRICS_PORT=0", "LOG_FORMAT=json"), s.env...)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
+	for i := range s.processes() {
+		if err := s.ready(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RestartProcess starts the API (0) or a worker (1, 2, …) again and waits until it is ready.
+func (s *System) RestartProcess(i int) error {
+	if err := s.start(i); err != nil {
 		return err
 	}
-	s.done = make(chan error, 1)
-	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(s.cmd, s.done)
-	deadline := time.After(30 * time.Second)
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		select {
-		case err := <-s.done:
-			s.done <- err
-			return fmt.Errorf("the service ended while starting: %w\n%s", err, tail(s.log.String(), 2000))
-		case <-deadline:
-			return fmt.Errorf("the service did not become ready in 30 s\n%s", tail(s.log.String(), 2000))
-		case <-poll.C:
-		}
-		b, err := os.ReadFile(filepath.Join(s.Dir, "address"))
-		if err != nil {
-			continue
-		}
-		s.URL = strings.TrimSpace(string(b))
-		if res, err := http.Get(s.URL + "/health/ready"); err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
+	return s.ready(i)
+}
+
+func (s *System) start(i int) error {
+	if s.Dir != "" {
+		_ = os.Remove(s.address())
+	}
+	return s.processes()[i].Start()
+}
+
+// startLimit is how long a start may take: servers that are busy or recover are waited for.
+const startLimit = time.Minute
+
+func (s *System) ready(i int) error {
+	return s.processes()[i].await(startLimit, func() bool {
+		url := s.URL
+		if s.Dir != "" {
+			b, err := os.ReadFile(s.address())
+			if err != nil {
+				return false
 			}
+			s.URL = strings.TrimSpace(string(b))
+			url = s.URL
+		} else if i > 0 {
+			url = s.Metrics[i]
 		}
+		res, err := http.Get(url + "/health/ready")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+func (s *System) address() string { return filepath.Join(s.Dir, "address") }
+
+// Kill ends all processes with SIGKILL. Killing what is gone does nothing.
+func (s *System) Kill() {
+	for _, p := range s.processes() {
+		p.Kill()
 	}
 }
 
-// Kill ends the service with SIGKILL, as a crash does. Killing one that is gone does nothing.
-func (s *Service) Kill() { _ = s.end(syscall.SIGKILL) }
-
-// Stop ends the service with SIGTERM and returns what it exited with.
-func (s *Service) Stop() error { return s.end(syscall.SIGTERM) }
-
-func (s *Service) end(sig syscall.Signal) error {
-	_ = s.cmd.Process.Signal(sig)
-	err := <-s.done
-	s.done <- err
-	return err
+// Stop ends all processes with SIGTERM, the API first, and returns what they exited with.
+func (s *System) Stop() error {
+	var errs []error
+	for _, p := range s.processes() {
+		errs = append(errs, p.Stop())
+	}
+	return errors.Join(errs...)
 }
 
-// Output is what the process printed since it was started.
-func (s *Service) Output() string { return s.log.String() }
+// Command is a command of the tool with the settings of the system.
+func (s *System) Command(args ...string) *exec.Cmd {
+	s.tb.Helper()
+	cmd := exec.CommandContext(s.tb.Context(), Binary(s.tb, "ocelot"), args...)
+	cmd.Env = append(os.Environ(), s.env...)
+	return cmd
+}
 
-// Run runs a command of the tool beside the service and returns its standard output.
-func (s *Service) Run(stdin io.Reader, args ...string) (string, error) {
-	cmd := exec.Command(s.binary, args...)
-	cmd.Env = append(append(os.Environ(), "DATA_DIR="+s.Dir), s.env...)
+// Run runs a command of the tool with the settings of the system and returns its standard output.
+func (s *System) Run(stdin io.Reader, args ...string) (string, error) {
+	s.tb.Helper()
+	cmd := s.Command(args...)
 	cmd.Stdin = stdin
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -149,133 +195,11 @@ func (s *Service) Run(stdin io.Reader, args ...string) (string, error) {
 }
 
 // Token prints a token for tenant and role.
-func (s *Service) Token(tenant, role string) string {
+func (s *System) Token(tenant, role string) string {
 	s.tb.Helper()
 	out, err := s.Run(nil, "token", "--tenant", tenant, "--role", role)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
 	return strings.TrimSpace(out)
-}
-
-// Client speaks HTTP to a service, wherever it runs.
-type Client struct {
-	URL, Token string
-}
-
-// Answer is what came back.
-type Answer struct {
-	Status int
-	Header http.Header
-	Body   []byte
-}
-
-// Do sends one request. Headers are Name: value pairs.
-func (c Client) Do(ctx context.Context, method, path string, body []byte, headers ...string) (Answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, bytes.NewReader(body))
-	if err != nil {
-		return Answer{}, err
-	}
-	if c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
-	}
-	if len(body) > 0 {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	return Answer{res.StatusCode, res.Header, b}, err
-}
-
-// Page is an answer of a search.
-type Page struct {
-	Data []map[string]any `json:"data"`
-	Meta struct {
-		Source     string `json:"source"`
-		Pagination struct {
-			Total    int64   `json:"total"`
-			Relation string  `json:"relation"`
-			Next     *string `json:"next_cursor"`
-		} `json:"pagination"`
-	} `json:"meta"`
-}
-
-// Search asks for one page.
-func (c Client) Search(ctx context.Context, params url.Values) (Page, error) {
-	var p Page
-	a, err := c.Do(ctx, http.MethodGet, "/api/v1/logs?"+params.Encode(), nil)
-	if err != nil {
-		return p, err
-	}
-	if a.Status != http.StatusOK {
-		return p, fmt.Errorf("search %s: status %d: %s", params.Encode(), a.Status, a.Body)
-	}
-	d := json.NewDecoder(bytes.NewReader(a.Body))
-	d.UseNumber()
-	return p, d.Decode(&p)
-}
-
-// Count is the exact number of entries that a search finds.
-func (c Client) Count(ctx context.Context, params url.Values) (int64, error) {
-	q := url.Values{"total": {"exact"}, "limit": {"1"}}
-	for k, v := range params {
-		q[k] = v
-	}
-	p, err := c.Search(ctx, q)
-	return p.Meta.Pagination.Total, err
-}
-
-// Walk calls yield for every entry that a search finds, page by page.
-func (c Client) Walk(ctx context.Context, params url.Values, yield func(map[string]any)) error {
-	q := url.Values{"total": {"none"}, "limit": {"1000"}}
-	for k, v := range params {
-		q[k] = v
-	}
-	for {
-		p, err := c.Search(ctx, q)
-		if err != nil {
-			return err
-		}
-		for _, e := range p.Data {
-			yield(e)
-		}
-		if p.Meta.Pagination.Next == nil {
-			return nil
-		}
-		q.Set("cursor", *p.Meta.Pagination.Next)
-	}
-}
-
-// Eventually waits until check says true, and fails the test with its last words if it does not in time.
-func Eventually(tb testing.TB, limit time.Duration, check func() (bool, string)) {
-	tb.Helper()
-	deadline := time.After(limit)
-	poll := time.NewTicker(50 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		ok, words := check()
-		if ok {
-			return
-		}
-		select {
-		case <-deadline:
-			tb.Fatalf("not within %s: %s", limit, words)
-		case <-poll.C:
-		}
-	}
-}
-
-func tail(s string, n int) string {
-	if len(s) > n {
-		return "… " + s[len(s)-n:]
-	}
-	return s
 }
