@@ -1,7 +1,7 @@
 # Two commands do all the set-up: make run, make test. Bare make prints this help.
 .DEFAULT_GOAL := help
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags nomsgpack -ldflags "-s -w -X main.version=$(VERSION)"
 
 .PHONY: help run test lint bench build fmt generate services-up services-down
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/app"
 	"github.com/ocelot-log/ocelot/internal/config"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 	"github.com/spf13/cobra"
 )
 

@@ -14,6 +14,7 @@ var allowed = map[string][]string{
 	"internal/fault":         {},
 	"internal/telemetry":     {},
 	"internal/sqlite":        {},
+	"internal/sqlite/driver": {},
 	"internal/tenant":        {},
 	"internal/query":         {},
 	"internal/auth":          {"internal/tenant"},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/config"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 	"go.uber.org/goleak"
 )
 

@@ -18,6 +18,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/search"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/internal/tenant"

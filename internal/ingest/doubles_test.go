@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ocelot-log/ocelot/internal/queue"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )

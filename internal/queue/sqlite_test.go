@@ -13,6 +13,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/queue"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -12,6 +12,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/search"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 

@@ -3,7 +3,7 @@
 // Every file is in WAL mode with synchronous=FULL, so that a commit is fsynced before Write returns.
 // One writer connection serves all writes of a file, one after the other; readers have a pool of their
 // own and never wait for the writer. ":memory:" gives one connection for both: right for unit tests,
-// says nothing about locks, fsync or full disks.
+// says nothing about locks, fsync or full disks. The program imports sqlite/driver too.
 package sqlite
 
 import (
@@ -15,8 +15,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-
-	_ "modernc.org/sqlite" // the driver
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 )

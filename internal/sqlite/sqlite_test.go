@@ -13,9 +13,23 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	lib "modernc.org/sqlite/lib"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 )
+
+func TestResultCodesAreSQLites(t *testing.T) {
+	for ours, theirs := range map[int]int{
+		codeBusy: lib.SQLITE_BUSY, codeLocked: lib.SQLITE_LOCKED, codeReadOnly: lib.SQLITE_READONLY, codeInterrupt: lib.SQLITE_INTERRUPT,
+		codeIO: lib.SQLITE_IOERR, codeCorrupt: lib.SQLITE_CORRUPT, codeFull: lib.SQLITE_FULL, codeCantOpen: lib.SQLITE_CANTOPEN, codeNotADB: lib.SQLITE_NOTADB,
+		codeIOWrite: lib.SQLITE_IOERR_WRITE, codeIOSync: lib.SQLITE_IOERR_FSYNC, codeIODirSync: lib.SQLITE_IOERR_DIR_FSYNC, codeIOShmSize: lib.SQLITE_IOERR_SHMSIZE,
+	} {
+		if ours != theirs {
+			t.Errorf("%d is %d in SQLite", ours, theirs)
+		}
+	}
+}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
-	_ "modernc.org/sqlite"
 )
 
 func TestSQLiteKeepsEverythingOverAReopen(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ocelot-log/ocelot/internal/search"
+	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 	"github.com/ocelot-log/ocelot/internal/store"
 )
 
