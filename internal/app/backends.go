@@ -170,7 +170,7 @@ func await(ctx context.Context, what string, log *zap.Logger, open func() error)
 		if err == nil || fault.KindOf(err) != fault.Unavailable {
 			return err
 		}
-		log.Warn("waiting for the "+what, zap.String("because", err.Error()), zap.Duration("again_in", pause))
+		log.Warn("waiting for the "+what, zap.String("because", plain(err)), zap.Duration("again_in", pause))
 		select {
 		case <-ctx.Done():
 			return err

@@ -3,9 +3,7 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"strconv"
 
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/drain"
@@ -31,9 +29,9 @@ func API(ctx context.Context, s config.Settings, version string) error {
 		if err != nil {
 			return nil, err
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+		l, err := listen("HOST", s.Host, "PORT", s.Port)
 		if err != nil {
-			return nil, fmt.Errorf("the API can't listen (HOST, PORT): %w", err)
+			return nil, err
 		}
 		tel.Log.Info("ready", zap.String("api", "http://"+reachable(l.Addr())), zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
 		return []stage{
@@ -71,12 +69,16 @@ func deployed(ctx context.Context, p config.Process, s config.Settings, version 
 	}
 	limitMemory(memory)
 	tel := telemetry.Telemetry{Log: log, Metrics: telemetry.NewMetrics()}
-	metrics, err := net.Listen("tcp", net.JoinHostPort(s.MetricsHost, strconv.Itoa(s.MetricsPort)))
+	metrics, err := listen("METRICS_HOST", s.MetricsHost, "METRICS_PORT", s.MetricsPort)
 	if err != nil {
-		return fmt.Errorf("the metrics can't listen (METRICS_HOST, METRICS_PORT): %w", err)
+		return err
 	}
 	b, err := openBackends(ctx, s, nil, tel)
 	if err != nil {
+		if ctx.Err() != nil { // asked to stop while it waited
+			log.Info("stopped")
+			err = nil
+		}
 		return errors.Join(err, metrics.Close())
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()

@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/config"
+	"github.com/ocelot-log/ocelot/internal/fault"
 )
 
 // ExitSettings is the exit code for settings that are wrong (EX_CONFIG); other failures exit with 1.
@@ -55,16 +57,33 @@ func Main(p config.Process, version string, run func(context.Context, config.Set
 	return ExitCode(os.Stderr, string(p), err)
 }
 
-// ExitCode says err to a person, in one line where it is one thing, and returns the exit code.
+// ExitCode says err to a person, in one line where it is one thing, and returns the exit code. It is
+// ExitSettings where a setting can't be right, whatever the servers are like.
 func ExitCode(w io.Writer, program string, err error) int {
 	if err == nil {
 		return 0
 	}
-	_, _ = fmt.Fprintf(w, "%s: %s\n", program, strings.TrimSpace(err.Error()))
-	if _, bad := errors.AsType[config.Problems](err); bad {
+	_, _ = fmt.Fprintf(w, "%s: %s\n", program, plain(err))
+	if _, bad := errors.AsType[config.Problems](err); bad || slices.Contains(settingCodes, fault.Of(err).Code) {
 		return ExitSettings
 	}
 	return 1
+}
+
+// settingCodes are of faults that the backends find in the settings themselves.
+var settingCodes = []string{"setting_invalid", "sqs_url", "sqs_fifo", "sqs_region", "mongodb_uri_invalid", "opensearch_url_invalid"}
+
+// plain is what a person has to know of err. A fault that says what is wrong and what to do needs neither its
+// code nor the steps that led to it.
+func plain(err error) string {
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Detail != "" {
+		text := f.Detail
+		if f.Err != nil {
+			text += ": " + f.Err.Error()
+		}
+		return strings.Join(strings.Fields(text), " ")
+	}
+	return strings.TrimSpace(err.Error())
 }
 
 // probe asks the process of these settings on this machine whether it is ready.

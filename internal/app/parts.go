@@ -5,10 +5,13 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
@@ -74,6 +77,24 @@ func drainConfig(s config.Settings) drain.Config {
 		IndexPatience:    s.WorkerIndexPatience,
 		ShutdownGrace:    s.ShutdownGrace,
 	}
+}
+
+// listen opens the listener of host and port, which the settings that hold them name.
+func listen(hostSetting, host, portSetting string, port int) (net.Listener, error) {
+	at := net.JoinHostPort(host, strconv.Itoa(port))
+	l, err := net.Listen("tcp", at)
+	_, unknown := errors.AsType[*net.DNSError](err)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: another process listens on %s; stop it, or choose another port", portSetting, at)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: this user may not listen on %s; choose a port above 1023", portSetting, at)
+	case unknown, errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s: %s is no address of this machine; 127.0.0.1 is for this machine alone, 0.0.0.0 for every interface", hostSetting, host)
+	}
+	return nil, fmt.Errorf("%s, %s: can't listen on %s: %w", hostSetting, portSetting, at, err)
 }
 
 // serveMetrics serves the second listener until ctx ends.

@@ -16,7 +16,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
 
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/drain"
@@ -64,14 +63,14 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 	if err != nil {
 		return err
 	}
-	api, err := net.Listen("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+	api, err := listen("HOST", s.Host, "PORT", s.Port)
 	if err != nil {
-		return fmt.Errorf("the API can't listen (HOST, PORT): %w", err)
+		return err
 	}
-	metrics, err := net.Listen("tcp", net.JoinHostPort(s.MetricsHost, strconv.Itoa(s.MetricsPort)))
+	metrics, err := listen("METRICS_HOST", s.MetricsHost, "METRICS_PORT", s.MetricsPort)
 	if err != nil {
 		_ = api.Close()
-		return fmt.Errorf("the metrics can't listen (METRICS_HOST, METRICS_PORT): %w", err)
+		return err
 	}
 	url := "http://" + reachable(api.Addr())
 	if err := dir.announce(url); err != nil {

@@ -7,7 +7,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
 	"slices"
@@ -32,7 +34,7 @@ const (
 
 // Settings are the effective settings. Tags: key, alias (another name in the environment), for (the
 // programs that use it; none: all), default and default_worker, min and max (of numbers and durations,
-// inclusive), oneof, and help: the one comment of the key in configs/.
+// inclusive), oneof, scheme (what a URL may begin with), and help: the one comment of the key in configs/.
 type Settings struct {
 	LogLevel  string `key:"log_level" default:"info" oneof:"debug info warn error" help:"least level that is logged: debug, info, warn, error"`
 	LogFormat string `key:"log_format" default:"auto" oneof:"auto json console" help:"json, console, or auto: console on a terminal, json elsewhere"`
@@ -43,17 +45,17 @@ type Settings struct {
 	MetricsPort int    `key:"metrics_port" default:"9090" default_worker:"9091" min:"0" max:"65535" help:"port of the second listener; 0 takes a free one"`
 	DataDir     string `key:"data_dir" for:"ocelot" default:"./data" help:"directory of the embedded files; one process owns it"`
 
-	SQSQueueURL    string `key:"sqs_queue_url" help:"URL of the SQS queue; unset in 'ocelot up': a file in data_dir"`
-	SQSDLQURL      string `key:"sqs_dlq_url" help:"URL of its dead-letter queue, which is watched; unset: nobody watches"`
-	SQSEndpointURL string `key:"sqs_endpoint_url" help:"a server that speaks SQS; unset: AWS"`
+	SQSQueueURL    string `key:"sqs_queue_url" scheme:"https:// or http://" help:"URL of the SQS queue; unset in 'ocelot up': a file in data_dir"`
+	SQSDLQURL      string `key:"sqs_dlq_url" scheme:"https:// or http://" help:"URL of its dead-letter queue, which is watched; unset: nobody watches"`
+	SQSEndpointURL string `key:"sqs_endpoint_url" scheme:"https:// or http://" help:"a server that speaks SQS; unset: AWS"`
 	SQSFairQueues  bool   `key:"sqs_fair_queues" for:"ocelot api" default:"false" help:"send the tenant as MessageGroupId, so that a tenant with many messages delays others less; AWS charges extra"`
 	AWSRegion      string `key:"aws_region" help:"region of the queue; unset: that of its URL, else what the AWS SDK finds"`
 
-	MongoDBURI      auth.Secret `key:"mongodb_uri" alias:"MONGO_URI" help:"MongoDB of the record, a replica set; unset in 'ocelot up': a file in data_dir"`
+	MongoDBURI      auth.Secret `key:"mongodb_uri" alias:"MONGO_URI" scheme:"mongodb:// or mongodb+srv://" help:"MongoDB of the record, a replica set; unset in 'ocelot up': a file in data_dir"`
 	MongoDBDatabase string      `key:"mongodb_database" default:"ocelot" help:"database of the record"`
 	AutoMigrate     bool        `key:"auto_migrate" default:"true" help:"make and upgrade indexes and templates at start; false: run 'ocelot migrate' yourself"`
 
-	OpenSearchURL         string        `key:"opensearch_url" help:"OpenSearch of the index; unset in 'ocelot up': a file in data_dir"`
+	OpenSearchURL         string        `key:"opensearch_url" scheme:"https:// or http://" help:"OpenSearch of the index; unset in 'ocelot up': a file in data_dir"`
 	OpenSearchUsername    string        `key:"opensearch_username" help:"user of OpenSearch; unset: none"`
 	OpenSearchPassword    auth.Secret   `key:"opensearch_password" help:"password of that user"`
 	OpenSearchAWSSigV4    bool          `key:"opensearch_aws_sigv4" default:"false" help:"sign requests with AWS credentials instead"`
@@ -95,6 +97,9 @@ func (p Problems) Error() string {
 	for _, x := range p {
 		lines = append(lines, x.Where+": "+x.Message)
 	}
+	if len(lines) == 1 {
+		return "bad settings: " + lines[0]
+	}
 	return "bad settings:\n  " + strings.Join(lines, "\n  ")
 }
 
@@ -116,7 +121,7 @@ func Load(process Process, path string, environ []string) (Settings, error) {
 		file.SetConfigFile(path)
 		file.SetConfigType("yaml")
 		if err := file.ReadInConfig(); err != nil {
-			return s, Problems{{path, "can't be read: " + oneLine(err)}}
+			return s, Problems{{path, "can't be read: " + unread(err)}}
 		}
 	}
 	fields := describe(&s)
@@ -229,7 +234,7 @@ func (f field) find(process Process, file *viper.Viper, path string, env map[str
 			}
 			b, err := os.ReadFile(from)
 			if err != nil {
-				return "", name + "_FILE", fmt.Errorf("can't be read: %s", oneLine(err))
+				return "", name + "_FILE", fmt.Errorf("can't be read: %s: %s", from, unread(err))
 			}
 			return strings.TrimRight(string(b), "\r\n"), name + "_FILE", nil
 		}
@@ -251,6 +256,9 @@ func (f field) find(process Process, file *viper.Viper, path string, env map[str
 }
 
 func (f field) set(text string) error {
+	if !f.begins(text) { // it may hold a password, so it is not repeated
+		return fmt.Errorf("is no address of a server; it begins with %s", f.tag.Get("scheme"))
+	}
 	switch f.value.Interface().(type) {
 	case auth.Secret:
 		f.value.Set(reflect.ValueOf(auth.NewSecret(text)))
@@ -291,6 +299,15 @@ func (f field) set(text string) error {
 	return nil
 }
 
+// begins says whether a URL begins as one of its kind does and has something after it; anything else does.
+func (f field) begins(text string) bool {
+	schemes := f.tag.Get("scheme")
+	if schemes == "" || text == "" {
+		return true
+	}
+	return slices.ContainsFunc(strings.Split(schemes, " or "), func(s string) bool { return strings.HasPrefix(text, s) && len(text) > len(s) })
+}
+
 func suggest(key string, fields []field) string {
 	names := make([]string, len(fields))
 	for i, f := range fields {
@@ -302,4 +319,10 @@ func suggest(key string, fields []field) string {
 	return ""
 }
 
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+// unread says in one line why a file can't be read, without its name.
+func unread(err error) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	return strings.TrimPrefix(strings.Join(strings.Fields(err.Error()), " "), "While parsing config: ")
+}

@@ -46,6 +46,27 @@ func TestLoadReportsEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+func TestOneProblemIsOneLineAndSeveralAreALineEach(t *testing.T) {
+	_, err := Load(API, "", []string{"JWT_SECRET=short"})
+	if err == nil || err.Error() != "bad settings: jwt_secret: is shorter than 32 bytes; make one with: openssl rand -base64 48" {
+		t.Errorf("one: %v", err)
+	}
+	_, err = Load(API, "", []string{"JWT_SECRET=short", "PORT=x"})
+	if err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("two: %v", err)
+	}
+}
+
+func TestAnAddressThatIsNoneIsRefusedWithoutBeingRepeated(t *testing.T) {
+	for _, set := range []string{"SQS_QUEUE_URL=ocelot", "SQS_ENDPOINT_URL=localhost:9324", "OPENSEARCH_URL=admin:hunter2@localhost:9200", "OPENSEARCH_URL=http://",
+		"MONGODB_URI=admin:hunter2@localhost", "MONGODB_URI=http://u:hunter2@localhost"} {
+		_, err := Load(Worker, "", []string{set})
+		if name, _, _ := strings.Cut(set, "="); err == nil || !strings.Contains(err.Error(), name+": is no address of a server; it begins with ") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
 func TestLoadReadsSecretsFromAFile(t *testing.T) {
 	secret := strings.Repeat("k", 40)
 	path := write(t, "secret", secret+"\n")

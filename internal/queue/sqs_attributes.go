@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
 	"go.uber.org/zap"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
@@ -61,7 +63,7 @@ func (q *SQS) check(ctx context.Context, credentials aws.CredentialsProvider) er
 		if ctx.Err() != nil {
 			return canceled(ctx.Err())
 		}
-		return &fault.Error{Kind: fault.Invalid, Code: "aws_credentials", Err: err,
+		return &fault.Error{Kind: fault.Invalid, Code: "aws_credentials",
 			Detail: "there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"}
 	}
 	main, err := q.attributes(ctx, q.url, types.QueueAttributeNameAll)
@@ -99,25 +101,32 @@ func (q *SQS) check(ctx context.Context, credentials aws.CredentialsProvider) er
 	return nil
 }
 
-// explain adds to a fault at start what it is about and what to do.
+// explain adds to a fault at start what it is about and what to do. What the server said is kept where it
+// tells more than its code does.
 func (q *SQS) explain(err error, setting, queue string) error {
 	f := *fault.Of(err)
 	at := setting + " " + where(queue)
-	via := ""
-	if e := q.calls.Options().BaseEndpoint; e != nil {
+	via, said := "", ""
+	if e := q.calls.Options().BaseEndpoint; e != nil && !strings.HasPrefix(queue, *e+"/") {
 		via = " through " + where(*e)
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		f.Err = nil
+		if m := api.ErrorMessage(); m != "" && m != api.ErrorCode() {
+			said = fmt.Sprintf(" (it says: %s)", strings.Join(strings.Fields(m), " "))
+		}
 	}
 	switch f.Code {
 	case "sqs_no_queue":
 		f.Detail = at + via + " does not exist; make the queue or correct the URL"
 	case "sqs_denied":
-		f.Detail = at + via + " can't be read with these credentials; check them, and that they allow sqs:GetQueueAttributes there"
+		f.Detail = at + via + " can't be read with these AWS credentials; check them, and that they allow sqs:GetQueueAttributes there" + said
 	case "sqs_refused":
-		f.Detail = at + via + " is answered with a refusal; check that the URL and SQS_ENDPOINT_URL are those of an SQS server"
+		f.Detail = at + via + " is answered with a refusal; check that the URL and SQS_ENDPOINT_URL are those of an SQS server" + said
 	case "sqs_unreachable", "sqs_timeout":
 		f.Detail = at + via + " does not answer; check that the server runs and that this machine reaches it"
 	default:
-		f.Detail = at + via + ": " + f.Detail
+		f.Detail = at + via + ": " + f.Detail + said
 	}
 	return &f
 }

@@ -122,7 +122,7 @@ func TestSQSStartErrors(t *testing.T) {
 			[]string{"SQS_QUEUE_URL http://127.0.0.1", "/0/q", "does not exist; make the queue or correct the URL"}},
 		{"the older name of that error", queue.SQSConfig{QueueURL: answering(refusal(http.StatusBadRequest, "AWS.SimpleQueueService.NonExistentQueue"))}, fault.Invalid, []string{"does not exist"}},
 		{"credentials that may not", queue.SQSConfig{QueueURL: answering(refusal(http.StatusForbidden, "AccessDeniedException"))}, fault.Invalid, []string{"allow sqs:GetQueueAttributes"}},
-		{"wrong credentials", queue.SQSConfig{QueueURL: answering(refusal(http.StatusForbidden, "InvalidClientTokenId"))}, fault.Invalid, []string{"can't be read with these credentials"}},
+		{"wrong credentials", queue.SQSConfig{QueueURL: answering(refusal(http.StatusForbidden, "InvalidClientTokenId"))}, fault.Invalid, []string{"can't be read with these AWS credentials"}},
 		{"a web server", queue.SQSConfig{QueueURL: web.URL + "/0/q"}, fault.Invalid, []string{"check that the URL and SQS_ENDPOINT_URL are those of an SQS server"}},
 		{"nobody there", queue.SQSConfig{QueueURL: gone.URL + "/0/q"}, fault.Unavailable, []string{gone.URL, "does not answer; check that the server runs", "connection refused"}},
 		{"an endpoint where nobody is", queue.SQSConfig{QueueURL: well.url + "/0/q", EndpointURL: gone.URL}, fault.Unavailable, []string{"through " + gone.URL, "does not answer"}},

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,9 @@ type MongoConfig struct {
 func (c MongoConfig) withDefaults() (MongoConfig, error) {
 	if c.Database == "" {
 		c.Database = "ocelot"
+	}
+	if len(c.Database) > 63 || strings.ContainsAny(c.Database, "/\\. \"$\x00") {
+		return c, fault.New(fault.Invalid, "setting_invalid", "MONGODB_DATABASE is no name of a database: it has at most 63 bytes, and no space or any of / \\ . \" $")
 	}
 	for _, d := range []struct {
 		name         string
