@@ -97,7 +97,7 @@ func openBackends(ctx context.Context, s config.Settings, dir *dataDir, tel tele
 func openQueue(ctx context.Context, s config.Settings, dir *dataDir, tel telemetry.Telemetry) (queue.Queue, error) {
 	if s.SQSQueueURL != "" {
 		return settled[queue.Queue](queue.NewSQS(ctx, queue.SQSConfig{QueueURL: s.SQSQueueURL, DLQURL: s.SQSDLQURL,
-			EndpointURL: s.SQSEndpointURL, Region: s.AWSRegion, FairQueues: s.SQSFairQueues}, tel.Named("sqs")))
+			EndpointURL: s.SQSEndpointURL, Region: s.AWSRegion, FairQueues: s.SQSFairQueues}, tel))
 	}
 	return settled[queue.Queue](queue.NewSQLite(dir.file(queueFile), queue.SQLiteConfig{}))
 }
@@ -134,7 +134,7 @@ func openIndex(ctx context.Context, s config.Settings, dir *dataDir, tel telemet
 	if s.OpenSearchURL == "" {
 		return settled[search.Index](search.NewSQLite(dir.file(searchFile), search.SQLiteConfig{}))
 	}
-	o, err := search.NewOpenSearch(ctx, openSearchConfig(s), tel.Named("opensearch"))
+	o, err := search.NewOpenSearch(ctx, openSearchConfig(s), tel)
 	if err != nil {
 		return nil, err
 	}
