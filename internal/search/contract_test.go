@@ -38,6 +38,7 @@ func testIndex(t *testing.T, open func(t *testing.T) backend) {
 		{"entries that come out of order are found in order", testOutOfOrder},
 		{"a tenant that was never seen finds nothing", testStranger},
 		{"a total is exact up to its bound", testTotals},
+		{"as many ranges as a query may have are answered", testManyRanges},
 		{"long texts and many texts are found to the end", testLong},
 		{"a search that takes too long is a timeout", testTimeout},
 		{"a closed index says so", testClosed},
@@ -188,6 +189,9 @@ func idIn(hits []query.Hit) query.Node {
 func testIdempotent(t *testing.T, x backend) {
 	m := newMaker(3)
 	records := m.records(300)
+	for i := range records {
+		records[i].TenantID = authtest.TenantID("acme")
+	}
 	mustAdd(t, x, append(slices.Clone(records), records[:100]...))
 	mustAdd(t, x, records)
 	rand.New(rand.NewPCG(1, 1)).Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
@@ -310,6 +314,34 @@ func testTotals(t *testing.T, x backend) {
 		}
 		mustAdd(t, x, records)
 		x.settle(t)
+	}
+}
+
+func testManyRanges(t *testing.T, x backend) {
+	m := newMaker(13)
+	records := m.records(300)
+	for i := range records {
+		records[i].TenantID = authtest.TenantID("acme")
+	}
+	mustAdd(t, x, records)
+	x.settle(t)
+	var or query.Or
+	var and query.And
+	for i := range query.MaxTerms/2 + 1 {
+		at, received := m.time().Truncate(time.Second), m.time().Truncate(time.Second)
+		or = append(or, query.Range{Field: query.Timestamp, From: at, To: at.Add(time.Hour)}, query.Range{Field: query.ReceivedAt, From: received, To: received.Add(time.Hour)})
+		and = append(and, query.Not{Node: or[2*i]}, query.Not{Node: or[2*i+1]})
+	}
+	found := 0
+	for _, where := range []query.Node{or, and, query.And{query.Term{Field: query.Severity, Value: "ERROR"}, or[:20]}} {
+		for _, sort := range sorts {
+			want := expected(records, "acme", where, sort)
+			found += len(want)
+			walk(t, x, "acme", query.Query{Where: where, Sort: sort, Limit: 60}, want)
+		}
+	}
+	if found < 300 {
+		t.Errorf("only %d entries were asked for", found)
 	}
 }
 

@@ -16,14 +16,15 @@ func (s span) has(ns int64) bool { return s.from <= ns && (ns < s.to || s.to == 
 var allTime = span{minTime, maxTime}
 
 // part is a piece of a question: what match finds, of the entries whose times lie in at and received. The
-// parts of a question have no entry in common.
+// parts of a question have no entry in common, and the times of two are the same or apart.
 type part struct {
 	match        string // of FTS5
 	at, received span
 }
 
-// maxParts is how many pieces a question may fall into: far more than one has that a person asks.
-const maxParts = 1000
+// maxParts is how many pieces a question may fall into. It is above what a query within its bounds can have: with
+// query.MaxTerms ranges and start_time with end_time, half of them on either time, 67 × 67.
+const maxParts = 5000
 
 // compile cuts a question into parts, in the order of time. Times are not in the terms, so the ranges of
 // the tree are resolved first: between two ends of ranges each range is true for all entries or for none,
@@ -32,34 +33,45 @@ func compile(where query.Node, tenant []byte) ([]part, error) {
 	var ats, receiveds []int64
 	ends(where, &ats, &receiveds)
 	if (len(ats)+1)*(len(receiveds)+1) > maxParts {
-		return nil, fault.New(fault.Invalid, "query_too_expensive", "the query has too many time ranges; ask for fewer")
+		return nil, fault.New(fault.Malformed, "query_too_expensive", "the query has too many time ranges; ask for fewer")
 	}
 	c := compiler{tenant: string(tenant)}
 	var parts []part
-	for _, c.received = range spans(receiveds) {
-		for _, c.at = range spans(ats) {
-			m := c.node(where)
-			if m == nothing {
-				continue
+	same := 0 // from here on parts are of one time
+	for _, c.at = range spans(ats) {
+		now := c.atOnce(where, spans(receiveds))
+		before := parts[same:]
+		if len(before) > 0 && before[0].at.to == c.at.from && slices.EqualFunc(before, now, part.asks) {
+			for i := range before {
+				before[i].at.to = c.at.to
 			}
-			p := part{match: c.closed(m), at: c.at, received: c.received}
-			if n := len(parts); n > 0 && parts[n-1].match == p.match && parts[n-1].received == p.received && parts[n-1].at.to == p.at.from {
-				parts[n-1].at.to = p.at.to
-				continue
-			}
-			parts = append(parts, p)
+			continue
 		}
+		same = len(parts)
+		parts = append(parts, now...)
 	}
-	slices.SortStableFunc(parts, func(a, b part) int {
-		if a.at.from < b.at.from {
-			return -1
-		} else if a.at.from > b.at.from {
-			return 1
-		}
-		return 0
-	})
 	return parts, nil
 }
+
+// atOnce are the parts of the times that c is at.
+func (c *compiler) atOnce(where query.Node, receiveds []span) (parts []part) {
+	for _, c.received = range receiveds {
+		m := c.node(where)
+		if m == nothing {
+			continue
+		}
+		p := part{match: c.closed(m), at: c.at, received: c.received}
+		if n := len(parts); n > 0 && parts[n-1].match == p.match && parts[n-1].received.to == p.received.from {
+			parts[n-1].received.to = p.received.to
+			continue
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+// asks says whether two parts ask for the same, at whatever times.
+func (p part) asks(q part) bool { return p.match == q.match && p.received == q.received }
 
 // ends collects the ends of the ranges in the tree.
 func ends(n query.Node, ats, receiveds *[]int64) {
