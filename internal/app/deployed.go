@@ -37,6 +37,7 @@ func API(ctx context.Context, s config.Settings, version string) error {
 		return []stage{
 			{"api", func(ctx context.Context) error { return server.Serve(ctx, l) }},
 			{"ingest", in.Run},
+			{"levels", drain.NewLevels(0, b.queue, b.store, tel.Named("levels")).Run},
 			{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, server.MetricsHandler()) }},
 		}, nil
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"go.uber.org/zap"
 )
 
@@ -16,14 +17,18 @@ const codePanic = "panic"
 
 // guard runs fn and makes an error of a panic, counted and logged here.
 func (w *Worker) guard(stage string, fn func() error) (err error) {
+	return guard(stage, w.log, w.metrics, fn)
+}
+
+func guard(stage string, log *zap.Logger, metrics *telemetry.Metrics, fn func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			what := fmt.Sprintf("%T", r) // its text may hold what was sent to us
 			if re, ok := r.(runtime.Error); ok {
 				what = re.Error()
 			}
-			w.metrics.Panics.Inc()
-			w.log.Error("a panic was caught; the batch counts as failed", zap.String("stage", stage),
+			metrics.Panics.Inc()
+			log.Error("a panic was caught; the batch counts as failed", zap.String("stage", stage),
 				zap.String("panic", what), zap.ByteString("stack", debug.Stack()))
 			err = fault.New(fault.Internal, codePanic, what)
 		}

@@ -44,6 +44,7 @@ type Worker struct {
 	queueLink, storeLink, indexLink *link
 
 	budget    *budget
+	levels    *Levels
 	held      held
 	extending sync.Mutex   // one Extend at a time, so that a release is the last word
 	newerAt   atomic.Int64 // when an envelope of a newer version was last spoken of
@@ -67,6 +68,7 @@ func New(cfg Config, q queue.Receiver, st Store, ix Index, tel telemetry.Telemet
 		storeLink: &link{what: "store", log: tel.Log},
 		indexLink: &link{what: "index", log: tel.Log},
 
+		levels:     NewLevels(cfg.LevelsEvery, q, st, tel),
 		budget:     newBudget(cfg.BudgetBytes, tel.Metrics.InFlightBytes),
 		held:       held{all: map[*delivery]struct{}{}},
 		received:   make(chan *delivery),
@@ -111,7 +113,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	start(&deleting, 1, func() { w.deleteSettled(work) })
 	start(&beating, 1, func() { w.heartbeat(beat) })
 	start(&aside, 1, func() { w.drainBacklog(ctx, work) })
-	start(&aside, 1, func() { w.watchLevels(ctx) })
+	start(&aside, 1, func() { _ = w.levels.Run(ctx) })
 
 	<-ctx.Done()
 	grace := time.AfterFunc(w.cfg.ShutdownGrace, abort)

@@ -45,6 +45,7 @@ type Limits struct {
 type Stats struct {
 	Visible  int64         // waiting
 	InFlight int64         // held by a worker
+	Dead     int64         // in the dead-letter queue, where nobody receives them; -1 where none is watched or it does not answer
 	Oldest   time.Duration // age of the oldest message; -1 where the backend can't tell
 }
 

@@ -251,7 +251,7 @@ func (q *SQLite) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, err
 	}
 	defer q.calls.Done()
-	var s Stats
+	s := Stats{Dead: -1}
 	var oldest sql.NullInt64
 	now := q.now()
 	err := q.db.Reader().QueryRowContext(ctx, `SELECT (SELECT count(*) FROM q WHERE visible_at <= ?),

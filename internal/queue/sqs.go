@@ -203,16 +203,15 @@ func (q *SQS) begin() error {
 // Stats counts approximately; messages that are delayed wait too. SQS does not tell the oldest one's age.
 func (q *SQS) Stats(ctx context.Context) (Stats, error) {
 	s, err := q.stats(ctx, q.url)
-	return s, fault.Wrap(err, "queue stats")
-}
-
-// DLQDepth is how many messages the dead-letter queue holds, approximately; -1 when none is watched.
-func (q *SQS) DLQDepth(ctx context.Context) (int64, error) {
-	if q.dlqURL == "" {
-		return -1, nil
+	if err != nil {
+		return s, fault.Wrap(err, "queue stats")
 	}
-	s, err := q.stats(ctx, q.dlqURL)
-	return s.Visible + s.InFlight, fault.Wrap(err, "dead-letter queue")
+	if q.dlqURL != "" {
+		if dead, err := q.stats(ctx, q.dlqURL); err == nil {
+			s.Dead = dead.Visible + dead.InFlight
+		}
+	}
+	return s, nil
 }
 
 // Ping asks for an attribute.

@@ -54,7 +54,7 @@ func (q *SQS) stats(ctx context.Context, queue string) (Stats, error) {
 			return Stats{}, fault.New(fault.Unavailable, "sqs_stats", "the queue does not tell "+string(name))
 		}
 	}
-	return Stats{Visible: n[0] + n[1], InFlight: n[2], Oldest: -1}, nil
+	return Stats{Visible: n[0] + n[1], InFlight: n[2], Dead: -1, Oldest: -1}, nil
 }
 
 // check reads what the queues are like, takes the limits from it, and says what is off.

@@ -184,13 +184,10 @@ func TestSQSCounts(t *testing.T) {
 		return attributes(map[string]string{"ApproximateNumberOfMessages": "5", "ApproximateNumberOfMessagesDelayed": "2", "ApproximateNumberOfMessagesNotVisible": "3"})
 	})
 	q := f.open(t, queue.SQSConfig{DLQURL: f.url + "/0/dlq"})
-	if s, err := q.Stats(background); err != nil || s != (queue.Stats{Visible: 7, InFlight: 3, Oldest: -1}) {
+	if s, err := q.Stats(background); err != nil || s != (queue.Stats{Visible: 7, InFlight: 3, Dead: 10, Oldest: -1}) {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if n, err := q.DLQDepth(background); err != nil || n != 10 {
-		t.Errorf("%d dead letters, %v", n, err)
-	}
-	if n, err := f.open(t, queue.SQSConfig{}).DLQDepth(background); err != nil || n != -1 {
-		t.Errorf("without a dead-letter queue: %d, %v", n, err)
+	if s, err := f.open(t, queue.SQSConfig{}).Stats(background); err != nil || s.Dead != -1 {
+		t.Errorf("where nobody watches: %+v, %v", s, err)
 	}
 }

@@ -81,6 +81,7 @@ type Metrics struct {
 	// levels, set by whoever watches
 	QueueMessages  *prometheus.GaugeVec // state: visible, in_flight
 	QueueOldest    prometheus.Gauge     // seconds; -1 unknown
+	DeadLetters    prometheus.Gauge     // messages in the dead-letter queue; -1 unknown
 	BacklogEntries prometheus.Gauge
 	BacklogOldest  prometheus.Gauge // seconds
 	QuarantineSize prometheus.Gauge
@@ -150,6 +151,7 @@ func NewMetrics() *Metrics {
 		DeleteFailures:  counter("delete_failures_total", "Deletes that failed; the messages come again, harmless."),
 		QueueMessages:   gauges("queue_messages", "Messages in the queue, by state: visible, in_flight.", "state"),
 		QueueOldest:     gauge("queue_oldest_seconds", "Age of the oldest message; -1 where unknown."),
+		DeadLetters:     gauge("dead_letter_messages", "Messages in the dead-letter queue; -1 where none is watched or it does not answer."),
 		BacklogEntries:  gauge("backlog_entries", "Entries recorded but not yet indexed."),
 		BacklogOldest:   gauge("backlog_oldest_seconds", "Age of the oldest entry of the backlog."),
 		QuarantineSize:  gauge("quarantine_items", "Items in quarantine."),
