@@ -32,7 +32,12 @@ type health struct {
 func (s *Server) healthAll(k *call) error {
 	down := s.health.down(k.Request.Context())
 	if len(down) == 0 {
-		return replyData(k, http.StatusOK, map[string]string{"status": "ok", "queue": "up", "store": "up", "index": "up"})
+		return replyData(k, http.StatusOK, struct {
+			Status string `json:"status"`
+			Queue  string `json:"queue"`
+			Store  string `json:"store"`
+			Index  string `json:"index"`
+		}{"ok", "up", "up", "up"})
 	}
 	f := &fault.Error{Kind: fault.Unavailable, Code: "dependency_down", Detail: "a dependency does not answer", RetryAfter: 2 * healthAge}
 	for _, name := range down {
