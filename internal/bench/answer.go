@@ -16,6 +16,8 @@ var (
 	requestIDMark = []byte(`"request_id":"`)
 	totalMark     = []byte(`"total":`)
 	cursorMark    = []byte(`"next_cursor":"`)
+	metaMark      = []byte(`"meta":{`)
+	recordMark    = []byte(`"source":"record"`)
 	codeMark      = []byte(`"code":"`)
 )
 
@@ -132,6 +134,13 @@ func cursor(body []byte) string {
 		return ""
 	}
 	return string(value(body[at+len(cursorMark):]))
+}
+
+// fromRecord says that a search was answered from the record, because the index did not answer. It looks at
+// meta, which stands last.
+func fromRecord(body []byte) bool {
+	at := bytes.LastIndex(body, metaMark)
+	return at >= 0 && bytes.Contains(body[at:], recordMark)
 }
 
 // code reads the code of a problem document: the first member of that name outside of errors, which the

@@ -155,6 +155,40 @@ func TestRequestsOfUnknownOutcomeMayBeFoundOnce(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatIsDownIsWaitedFor(t *testing.T) {
+	for name, meanwhile := range map[string]string{"the record answers": "record", "nothing answers": ""} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{source: func(search int) string {
+				if 0 < search && search < 4 {
+					return meanwhile
+				}
+				return "index"
+			}}
+			r := measure(t, f, func(c *Config) { c.Settle = 20 * time.Second })
+			if !r.OK || r.Entries.Found != r.Entries.Acknowledged || r.FromRecord+r.SearchErrors != 3 {
+				t.Fatalf("%+v", r)
+			}
+		})
+	}
+}
+
+func TestTheComparisonIsMadeAgainWhereItBreaksOffAndIsOfTheIndex(t *testing.T) {
+	walks := 0
+	f := &fake{walk: func() string {
+		walks++
+		return []string{"", "record", "index"}[min(walks, 3)-1]
+	}}
+	r := measure(t, f, func(c *Config) { c.Settle = 20 * time.Second })
+	if !r.OK || walks != 3 || r.Entries.Found != r.Entries.Acknowledged {
+		t.Fatalf("%d walks: %+v", walks, r)
+	}
+	f = &fake{walk: func() string { return "record" }}
+	r = measure(t, f, func(c *Config) { c.Settle = time.Second })
+	if r.OK || !strings.Contains(r.Text(), "answered from the record") {
+		t.Fatalf("%+v", r)
+	}
+}
+
 func TestRefusedRequestsAreNotFound(t *testing.T) {
 	r := measure(t, &fake{refuse: func(n int) int {
 		if n == 3 {

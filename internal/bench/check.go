@@ -23,6 +23,7 @@ type ledger struct {
 	named map[string]int // examples by kind
 	told  []string       // them
 	stray map[logentry.ID]bool
+	aside bool // the record answered, not the index
 }
 
 func newLedger(acked *ids, unknown []span, gen *Generator) *ledger {
@@ -102,21 +103,30 @@ func (l *ledger) example(kind, format string, args ...any) {
 }
 
 // check walks over everything that is found until all that was acknowledged is among it or time is up: an
-// entry of a request of unknown outcome may have made the count complete before the last one was there.
+// entry of a request of unknown outcome may have made the count complete before the last one was there. A walk
+// that breaks off, or that the record had to answer, is made again.
 func (r *runner) check(ctx context.Context, l *ledger) error {
 	pause := checkAgain
 	for {
 		l.begin()
-		if err := r.reader.walk(ctx, l.visit); err != nil {
-			return err
+		aside := r.reader.fromRecord
+		err := r.reader.walk(ctx, l.visit)
+		if err == nil {
+			l.end()
 		}
-		l.end()
-		if l.state.Missing == 0 || ctx.Err() != nil {
+		l.aside = r.reader.fromRecord != aside
+		switch {
+		case err != nil:
+			r.cfg.Note("the comparison begins again: " + err.Error())
+		case l.aside:
+			r.cfg.Note("the comparison begins again: the index was down, the record answered")
+		case l.state.Missing == 0:
 			return nil
+		default:
+			r.cfg.Note(fmt.Sprintf("%d acknowledged entries are not found yet", l.state.Missing))
 		}
-		r.cfg.Note(fmt.Sprintf("%d acknowledged entries are not found yet", l.state.Missing))
 		if !pauseFor(r.settling, pause) {
-			return nil
+			return err
 		}
 		pause *= 2
 	}

@@ -68,6 +68,7 @@ type Report struct {
 	Status       map[string]int64 `json:"status"` // answers by HTTP status
 	Errors       map[string]int64 `json:"errors"` // by problem code, or connection, timeout
 	SearchErrors int64            `json:"search_errors"`
+	FromRecord   int64            `json:"from_record"` // searches that the record answered because the index was down
 	Requests     Requests         `json:"requests"`
 	Entries      Entries          `json:"entries"`
 	Bytes        int64            `json:"bytes"`      // of the entries in requests that were answered 202

@@ -25,10 +25,13 @@ type fake struct {
 	lose   func(request int) bool          // store, then break the connection instead of answering
 	show   func(stored []kept) []kept      // what a search is shown
 	stall  func(request int) time.Duration // before the answer
+	source func(search int) string         // of a search: index, record, or "" for none that answers
+	walk   func() string                   // the same, of a page of the comparison
 
 	mu       sync.Mutex
 	ids      logentry.IDs
 	requests int
+	searches int
 	stored   []kept
 	tenants  map[string]int
 }
@@ -113,7 +116,20 @@ func (f *fake) search(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f.mu.Lock()
 	stored := slices.Clone(f.stored)
+	search := f.searches
+	f.searches++
 	f.mu.Unlock()
+	source := "index"
+	if f.source != nil {
+		source = f.source(search)
+	}
+	if f.walk != nil && q.Get("limit") == "1000" {
+		source = f.walk()
+	}
+	if source == "" {
+		problem(w, http.StatusServiceUnavailable, "store_down")
+		return
+	}
 	if f.show != nil {
 		stored = f.show(stored)
 	}
@@ -143,7 +159,7 @@ func (f *fake) search(w http.ResponseWriter, r *http.Request) {
 	if q.Get("total") == "exact" {
 		pages = fmt.Sprintf(`"total":%d,"relation":"eq",`, len(hits)) + pages
 	}
-	fmt.Fprintf(w, `{"data":[%s],"meta":{"pagination":{%s},"took_ms":1,"source":"index"}}`, strings.Join(items, ","), pages)
+	fmt.Fprintf(w, `{"data":[%s],"meta":{"pagination":{%s},"took_ms":1,"source":"%s"}}`, strings.Join(items, ","), pages, source)
 }
 
 func problem(w http.ResponseWriter, status int, code string) {

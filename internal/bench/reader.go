@@ -18,6 +18,8 @@ import (
 type reader struct {
 	cfg  Config
 	body bytes.Buffer // of the last answer
+
+	fromRecord int64 // answers that came from the record
 }
 
 // get asks for a page of entries; the answer is valid until the next call.
@@ -47,6 +49,9 @@ func (r *reader) get(ctx context.Context, tenant string, params url.Values) ([]b
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the search was answered with %d %s", resp.StatusCode, r.body.Bytes()[:min(r.body.Len(), 300)])
+	}
+	if fromRecord(r.body.Bytes()) {
+		r.fromRecord++
 	}
 	return r.body.Bytes(), nil
 }
