@@ -78,7 +78,7 @@ func CreateTenant(ctx context.Context, s config.Settings, slug, name string) (Te
 		name = slug
 	}
 	var made Tenant
-	err := withRecord(s, func(st store.Store) error {
+	err := withRecord(ctx, s, func(st store.Store) error {
 		info := newTenant(slug, name)
 		made = shown(info)
 		return st.CreateTenant(ctx, info)
@@ -91,7 +91,7 @@ func CreateTenant(ctx context.Context, s config.Settings, slug, name string) (Te
 // ListTenants lists the tenants, from the files or through the owner of the data directory.
 func ListTenants(ctx context.Context, s config.Settings) ([]Tenant, error) {
 	var list []Tenant
-	err := withRecord(s, func(st store.Store) error {
+	err := withRecord(ctx, s, func(st store.Store) error {
 		infos, err := st.ListTenants(ctx)
 		for _, i := range infos {
 			list = append(list, shown(i))
@@ -118,8 +118,20 @@ func ensureTenant(ctx context.Context, st store.Tenants, slug, name string) erro
 	return err
 }
 
-// withRecord runs direct on the opened record when the data directory is free, else beside.
-func withRecord(s config.Settings, direct func(store.Store) error, beside func() error) (err error) {
+// withRecord runs direct on the record that the settings name: on servers, or in a data directory that nobody
+// owns. Where a process owns the directory it runs beside.
+func withRecord(ctx context.Context, s config.Settings, direct func(store.Store) error, beside func() error) (err error) {
+	if s.MongoDBURI.IsSet() {
+		m, err := store.NewMongo(ctx, mongoConfig(s))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = m.Close() }()
+		if err := m.CheckSchema(ctx); err != nil {
+			return err
+		}
+		return direct(m)
+	}
 	dir, err := ownDataDir(s.DataDir)
 	if errors.Is(err, errOwned) {
 		return beside()

@@ -106,7 +106,7 @@ func openStore(ctx context.Context, s config.Settings, dir *dataDir) (store.Stor
 	if !s.MongoDBURI.IsSet() {
 		return settled[store.Store](store.NewSQLite(dir.file(storeFile), store.SQLiteConfig{}))
 	}
-	m, err := store.NewMongo(ctx, store.MongoConfig{URI: s.MongoDBURI, Database: s.MongoDBDatabase})
+	m, err := store.NewMongo(ctx, mongoConfig(s))
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +120,10 @@ func openStore(ctx context.Context, s config.Settings, dir *dataDir) (store.Stor
 		return nil, err
 	}
 	return m, nil
+}
+
+func mongoConfig(s config.Settings) store.MongoConfig {
+	return store.MongoConfig{URI: s.MongoDBURI, Database: s.MongoDBDatabase}
 }
 
 // migrateStore makes what the record needs, the first tenant included.

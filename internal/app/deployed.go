@@ -102,7 +102,7 @@ func Migrate(ctx context.Context, s config.Settings) error {
 	if err != nil {
 		return err
 	}
-	m, err := store.NewMongo(ctx, store.MongoConfig{URI: s.MongoDBURI, Database: s.MongoDBDatabase})
+	m, err := store.NewMongo(ctx, mongoConfig(s))
 	if err != nil {
 		return err
 	}
