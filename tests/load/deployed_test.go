@@ -82,10 +82,8 @@ func benchDeployed(b *testing.B, workers int) {
 		filled := fill(b, s.URL, token, n)
 		apiCPU, peak := cpuOf(b, s.API)-before, peakOf(b, s.API)
 
-		for i := range s.Workers {
-			if err := s.RestartProcess(i + 1); err != nil {
-				b.Fatal(err)
-			}
+		if err := s.StartWorkers(); err != nil {
+			b.Fatal(err)
 		}
 		before = cpuOf(b, s.Workers...)
 		start := time.Now()

@@ -57,6 +57,21 @@ func (p *Process) PeakMemory() (int64, error) {
 	return 0, fmt.Errorf("/proc/%d/status has no VmHWM", p.PID())
 }
 
+// StartWorkers starts all workers, which must not be running, at the same moment, and waits until they are ready.
+func (s *System) StartWorkers() error {
+	for i := range s.Workers {
+		if err := s.start(i + 1); err != nil {
+			return err
+		}
+	}
+	for i := range s.Workers {
+		if err := s.ready(i + 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Metric reads one number of a process: name with its labels as Prometheus writes it. One that is not there is 0.
 func Metric(ctx context.Context, listener, name string) (float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, listener+"/metrics", nil)
