@@ -32,22 +32,20 @@ func newBudget(total int64, gauge prometheus.Gauge) *budget {
 	return b
 }
 
-// take waits for room for one message and takes as much as there is, for max at the most. It returns
-// for how many, and the weight of each; 0 when the budget was closed. Where nothing else is held, one
-// passes whatever its weight.
-func (b *budget) take(max int) (n int, each int64) {
+// take waits for room for most messages, or for half of the budget where that is less: a receive for each
+// message that is done would be ten times as many calls. It returns for how many it took room, and the weight of each;
+// 0 when the budget was closed. Where nothing else is held, one passes whatever its weight.
+func (b *budget) take(most int) (n int, each int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for !b.closed && b.used > 0 && b.used+b.usual > b.total {
+	wanted := func() int64 { return max(1, min(int64(most), b.total/2/b.usual)) }
+	for !b.closed && b.used > 0 && b.used+wanted()*b.usual > b.total {
 		b.freed.Wait()
 	}
 	if b.closed {
 		return 0, 0
 	}
-	n = int(min(int64(max), (b.total-b.used)/b.usual))
-	if n < 1 {
-		n = 1
-	}
+	n = int(max(1, min(int64(most), (b.total-b.used)/b.usual)))
 	b.used += int64(n) * b.usual
 	return n, b.usual
 }

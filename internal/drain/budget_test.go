@@ -52,6 +52,34 @@ func TestBudgetIsCorrectedAndGivenBackInFull(t *testing.T) {
 	})
 }
 
+// TestAReceiveWaitsForRoomForMany gives back one message after the other: nobody receives for a single one.
+func TestAReceiveWaitsForRoomForMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(20*firstWeight, telemetry.NewMetrics().InFlightBytes)
+		first, each := b.take(10)
+		second, _ := b.take(10)
+		if first != 10 || second != 10 {
+			t.Fatalf("%d, %d", first, second)
+		}
+		got := make(chan int, 1)
+		go func() {
+			n, _ := b.take(10)
+			got <- n
+		}()
+		for range 9 {
+			b.untake(each)
+			synctest.Wait()
+			if len(got) > 0 {
+				t.Fatalf("a receive for %d messages", <-got)
+			}
+		}
+		b.untake(each)
+		if n := <-got; n != 10 {
+			t.Errorf("room for %d of 10", n)
+		}
+	})
+}
+
 func TestOneEnvelopePassesWhateverItsSize(t *testing.T) {
 	b := newBudget(1000, telemetry.NewMetrics().InFlightBytes)
 	if n, _ := b.take(10); n != 1 {
