@@ -150,7 +150,7 @@ func (a *apart) settle(records []logentry.Record, x indexed) {
 	for _, id := range x.later {
 		waiting[id] = true
 	}
-	if len(x.refused) > 0 && a.w.refuse(a.work, x.refused) != nil {
+	if len(x.refused) > 0 && a.w.refuse(a.work, x.refused, nil) != nil {
 		for i := range x.refused {
 			waiting[x.refused[i].ID] = true
 		}

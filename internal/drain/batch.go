@@ -42,9 +42,22 @@ func (b *batch) parts(fn func(d *delivery, from int)) {
 	}
 }
 
+// with are the deliveries that have a record of which is says true.
+func (b *batch) with(is func(i int) bool) (ds []*delivery) {
+	b.parts(func(d *delivery, from int) {
+		for i := range d.records {
+			if is(from + i) {
+				ds = append(ds, d)
+				return
+			}
+		}
+	})
+	return ds
+}
+
 // recorded is what the store's verdicts make of a batch.
 type recorded struct {
-	safe, again                  []*delivery // go on; must be put again
+	safe, again, partly          []*delivery // go on; must be put again; go on without their rejected records
 	quarantined                  []store.Quarantined
 	stored, duplicates, rejected int
 }
@@ -77,6 +90,7 @@ func (b *batch) apply(verdicts []store.Verdict) (r recorded) {
 			return
 		}
 		r.rejected += rejected
+		r.partly = append(r.partly, d)
 		kept := make([]logentry.Record, 0, len(mine)-rejected) // a new one: records may be the same slice
 		for i, v := range mine {
 			if v == store.Rejected {

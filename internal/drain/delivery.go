@@ -2,11 +2,13 @@ package drain
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/queue"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 	"go.uber.org/zap"
 )
@@ -24,6 +26,30 @@ type delivery struct {
 	sized   bool      // weight is no estimate any more
 	lost    atomic.Bool
 	ended   atomic.Bool
+}
+
+// mostTraces of one log line.
+const mostTraces = 20
+
+// traces are the trace ids of deliveries, for the log: who follows a request finds its envelope by them.
+func traces(ds ...*delivery) zap.Field {
+	var ids []string
+	for _, d := range ds {
+		if id := telemetry.TraceID(d.message.Trace); id != "" && len(ids) < mostTraces && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return zap.Skip()
+	}
+	return zap.Strings("trace_ids", ids)
+}
+
+// debug says what became of deliveries.
+func (w *Worker) debug(what string, ds []*delivery, more ...zap.Field) {
+	if line := w.log.Check(zap.DebugLevel, what); line != nil {
+		line.Write(append(more, zap.Int("messages", len(ds)), traces(ds...))...)
+	}
 }
 
 // held is all deliveries that must be extended, and at the end of the worker released.
@@ -113,6 +139,7 @@ func (w *Worker) failed(ds ...*delivery) {
 		byDelay[delay] = append(byDelay[delay], d)
 	}
 	for delay, ds := range byDelay {
+		w.debug("messages failed and will come again", ds, zap.Duration("after", delay))
 		w.release(delay, ds...)
 	}
 }

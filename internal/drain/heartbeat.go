@@ -77,7 +77,7 @@ func (w *Worker) lose(d *delivery, why string) {
 	}
 	d.lost.Store(true)
 	w.metrics.Extensions.WithLabelValues("lost").Inc()
-	w.log.Debug(why, zap.Int("receives", d.message.Receives), zap.Duration("held", time.Since(d.since)))
+	w.log.Debug(why, zap.Int("receives", d.message.Receives), zap.Duration("held", time.Since(d.since)), traces(d))
 }
 
 // due returns what must be extended now, and what was held for longer than most.

@@ -8,6 +8,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/search"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
+	"go.uber.org/zap"
 )
 
 // indexRecorded adds what the handover holds.
@@ -50,11 +51,12 @@ func (w *Worker) index(work context.Context, b *batch) {
 		return
 	}
 	x := w.sift(b.records, verdicts)
-	if len(x.refused) > 0 && w.refuse(work, x.refused) != nil {
+	if len(x.refused) > 0 && w.refuse(work, x.refused, b.with(func(i int) bool { return verdicts[i] == search.Refused })) != nil {
 		for i := range x.refused {
 			x.later = append(x.later, x.refused[i].ID)
 		}
 	}
+	w.debug("a batch is in the index", b.of, zap.Int("entries", len(b.records)), zap.Int("backlog", len(x.later)), zap.Int("refused", len(x.refused)))
 	w.settleUnless(work, w.backlog(work, x.later), b.of)
 }
 

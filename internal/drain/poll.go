@@ -205,7 +205,7 @@ const codeNewerVersion = "envelope_newer_version"
 // newer hides an envelope that only a newer worker can read until one may have come: it is no poison.
 func (w *Worker) newer(d *delivery, err error) {
 	if last, now := w.newerAt.Load(), time.Now().UnixNano(); now-last >= int64(time.Minute) && w.newerAt.CompareAndSwap(last, now) {
-		w.log.Warn("there are envelopes of a newer version; update this worker", zap.Error(err))
+		w.log.Warn("there are envelopes of a newer version; update this worker", zap.Error(err), traces(d))
 	}
 	w.release(w.cfg.NewerVersionDelay, d)
 }

@@ -52,7 +52,7 @@ func (w *Worker) quarantineCondemned(work context.Context) {
 		}
 		switch err := w.quarantine(work, items); {
 		case err == nil:
-			w.log.Error("messages were put into quarantine; look at them", zap.Int("messages", len(items)), zap.String("reason", items[0].Reason))
+			w.log.Error("messages were put into quarantine; look at them", zap.Int("messages", len(items)), zap.String("reason", items[0].Reason), traces(ds...))
 			w.settle(work, ds...)
 		case work.Err() == nil:
 			w.failed(ds...)
@@ -76,14 +76,15 @@ func (w *Worker) quarantine(work context.Context, items []store.Quarantined) err
 	return nil
 }
 
-// refuse notes records that the index can never take. That must not happen: what is accepted fits.
-func (w *Worker) refuse(work context.Context, records []logentry.Record) error {
+// refuse notes records that the index can never take. That must not happen: what is accepted fits. from are
+// the deliveries that they came in, where that is still known.
+func (w *Worker) refuse(work context.Context, records []logentry.Record, from []*delivery) error {
 	items := make([]store.Quarantined, len(records))
 	for i := range records {
 		items[i] = store.Quarantined{TenantID: records[i].TenantID, Reason: reasonRefused, Body: records[i].JSON,
 			Detail: fmt.Sprintf("the record has entry %s, the index refuses it", records[i].ID), SentAt: records[i].ReceivedAt}
 	}
-	w.log.Error("the index refuses entries for good; they are in the record and in quarantine", zap.Int("entries", len(records)))
+	w.log.Error("the index refuses entries for good; they are in the record and in quarantine", zap.Int("entries", len(records)), traces(from...))
 	if err := w.quarantine(work, items); err != nil {
 		return err
 	}

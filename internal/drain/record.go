@@ -7,6 +7,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
+	"go.uber.org/zap"
 )
 
 // recordDecoded puts what is decoded, as much at once as is ready, or becomes ready until the pace
@@ -155,7 +156,9 @@ func (w *Worker) recorded(work context.Context, r recorded) {
 			return
 		}
 		count(w.metrics.RecordedEntries, "rejected", r.rejected)
+		w.log.Error("the record rejects entries for good; they are in quarantine, look at them", zap.Int("entries", r.rejected), traces(r.partly...))
 	}
+	w.debug("a batch is in the record", r.safe, zap.Int("stored", r.stored), zap.Int("duplicates", r.duplicates), zap.Int("rejected", r.rejected))
 	var late []*delivery
 	for _, d := range r.safe {
 		switch {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 )
 
 // statuses is the one table from what a failure means to the status of the answer.
@@ -69,6 +70,14 @@ func statusOf(f *fault.Error) int {
 	return http.StatusInternalServerError
 }
 
+// traceOf is the trace that the caller says the request is part of, for the log.
+func traceOf(c *gin.Context) zap.Field {
+	if id := telemetry.TraceID(telemetry.Traceparent(c.Request.Header["Traceparent"])); id != "" {
+		return zap.String("trace_id", id)
+	}
+	return zap.Skip()
+}
+
 // fail answers with the fault in err, and writes to the log what our operators must see: this is the edge.
 func (s *Server) fail(c *gin.Context, err error) {
 	f := fault.Of(err)
@@ -86,7 +95,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 		if f.Kind == fault.Internal || f.Kind == fault.Corrupt {
 			log = s.log.Error
 		}
-		log("request failed", zap.String("route", c.FullPath()), zap.String("request_id", p.RequestID), zap.String("code", p.Code), zap.Error(err))
+		log("request failed", zap.String("route", c.FullPath()), zap.String("request_id", p.RequestID), zap.String("code", p.Code), zap.Error(err), traceOf(c))
 	}
 	h := c.Writer.Header()
 	switch status {

@@ -10,6 +10,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -85,7 +86,8 @@ func (s *Server) take(k *call, form logentry.Form) (ingest.Receipt, error) {
 	k.handed = true
 	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.AcceptTimeout)
 	defer cancel()
-	return s.writing.Ingest.Accept(ctx, k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now})
+	return s.writing.Ingest.Accept(ctx, k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now,
+		Trace: telemetry.Traceparent(k.Request.Header["Traceparent"])})
 }
 
 func idempotencyKey(h http.Header) (string, error) {

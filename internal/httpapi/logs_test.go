@@ -49,6 +49,24 @@ func TestAnEntryGoesToTheQueueOfItsTenant(t *testing.T) {
 	}
 }
 
+func TestTheTraceOfARequestGoesWithItsEntries(t *testing.T) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for sent, want := range map[string]string{trace: trace, "": "", "4bf92f3577b34da6": ""} {
+		w := newWorld(t)
+		header := authHeader(t, "acme", "writer")
+		if sent != "" {
+			header.Set("traceparent", sent)
+		}
+		if a := w.do(t, header, http.MethodPost, "/api/v1/logs", `{"message":"m"}`); a.status != http.StatusAccepted {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		messages, err := w.queue.Receive(t.Context(), 10, 0, time.Minute)
+		if err != nil || len(messages) != 1 || messages[0].Trace != want {
+			t.Errorf("%q came as %+v, %v", sent, messages, err)
+		}
+	}
+}
+
 func TestABatchIsAnsweredWithItsIDsInOrder(t *testing.T) {
 	var seen ingest.Batch
 	var ids logentry.IDs

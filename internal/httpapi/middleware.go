@@ -67,7 +67,7 @@ func (s *Server) panicked(c *gin.Context, cause any) {
 	}
 	s.tel.Metrics.Panics.Inc()
 	s.log.Error("panic", zap.String("route", c.FullPath()), zap.String("request_id", requestID(c)),
-		zap.String("cause", fmt.Sprint(cause)), zap.ByteString("stack", debug.Stack()))
+		zap.String("cause", fmt.Sprint(cause)), zap.ByteString("stack", debug.Stack()), traceOf(c))
 	if c.Writer.Written() { // half an answer must not look like a whole one
 		panic(http.ErrAbortHandler)
 	}

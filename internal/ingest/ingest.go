@@ -50,6 +50,7 @@ type Batch struct {
 	Entries        []logentry.Entry
 	IdempotencyKey string    // of the request; may be empty
 	ReceivedAt     time.Time // when the request came; one that is zero or ahead of the clock is now
+	Trace          string    // the request's traceparent, as telemetry.Traceparent gives it; may be empty
 }
 
 // Receipt is the answer to an accepted batch.
@@ -130,6 +131,7 @@ func (in *Ingest) accept(ctx context.Context, t auth.Tenant, b Batch) (Receipt, 
 		return Receipt{}, err
 	}
 	r := in.request(t.ID())
+	r.trace = b.Trace
 	receipt := in.stamp(r, b)
 	if err := in.checkSizes(r); err != nil {
 		in.recycle(r)

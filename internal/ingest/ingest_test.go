@@ -115,6 +115,56 @@ func TestEntriesGatherBehindASend(t *testing.T) {
 	})
 }
 
+func TestAnEnvelopeHasATraceWhenAllItsEntriesHaveIt(t *testing.T) {
+	tenant := authtest.Tenant(t, "one")
+	trace := func(id, span byte) string {
+		return "00-" + strings.Repeat(string(id), 32) + "-" + strings.Repeat(string(span), 16) + "-01"
+	}
+	for name, c := range map[string]struct {
+		sent []string
+		want string
+	}{
+		"one request":                 {[]string{trace('a', '1')}, trace('a', '1')},
+		"two of one trace":            {[]string{trace('a', '1'), trace('a', '2')}, trace('a', '1')},
+		"two of two traces":           {[]string{trace('a', '1'), trace('b', '1')}, ""},
+		"one with and one without":    {[]string{trace('a', '1'), ""}, ""},
+		"one without and one with it": {[]string{"", trace('a', '1')}, ""},
+		"two without":                 {[]string{"", ""}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, g := newSink(), newGate()
+				var got []string
+				s.hold, s.answer = g.hold, func(m queue.Outgoing) error {
+					got = append(got, m.Trace)
+					return nil
+				}
+				in, stop := start(t, Config{Linger: time.Hour}, s)
+				first := accept(in, background, tenant, msg("first")) // the others gather behind it
+				synctest.Wait()
+				var rest []*later
+				for _, tr := range c.sent {
+					l := &later{done: make(chan struct{})}
+					go func() {
+						defer close(l.done)
+						l.receipt, l.err = in.Accept(background, tenant, Batch{Entries: []logentry.Entry{msg("x")}, Trace: tr})
+					}()
+					rest = append(rest, l)
+					synctest.Wait()
+				}
+				g.open(2)
+				for _, l := range append(rest, first) {
+					<-l.done
+				}
+				if len(got) != 2 || got[0] != "" || got[1] != c.want {
+					t.Errorf("traces %q, want %q", got, c.want)
+				}
+				stop()
+			})
+		})
+	}
+}
+
 func TestTheLingerBoundsTheWait(t *testing.T) {
 	tenant := authtest.Tenant(t, "one")
 	synctest.Test(t, func(t *testing.T) {

@@ -12,6 +12,7 @@ const keepBytes = 4 << 20
 // request is one Accept on its way: its lines, and how far they have come.
 type request struct {
 	tenantID string
+	trace    string
 	lines    []byte // NDJSON
 	ends     []int  // where each line ends
 	content  []byte // scratch

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/queue"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 )
 
 // sendTimeout bounds one send; after it the outcome is unknown.
@@ -114,6 +115,18 @@ func (p *parcel) add(c piece) {
 	p.raw += c.r.size(c.from, c.to)
 }
 
+// trace is the traceparent of a parcel whose entries are all of one trace. Where requests of several traces, or
+// of none, share it, it is empty: whoever followed it would find the entries of others.
+func (p *parcel) trace() string {
+	first := p.pieces[0].r.trace
+	for _, c := range p.pieces[1:] {
+		if t := c.r.trace; t != first && (t == "" || telemetry.TraceID(t) != telemetry.TraceID(first)) {
+			return ""
+		}
+	}
+	return first
+}
+
 // send hands the envelopes to the queue, in as few sends as its limits allow, and notes their errors.
 func (s *sender) send(ctx context.Context) {
 	for at := 0; at < len(s.envelopes); {
@@ -131,7 +144,7 @@ func (s *sender) send(ctx context.Context) {
 			if size += e.to - e.from; size > s.in.maxBytes && len(s.messages) > 0 {
 				break
 			}
-			s.messages = append(s.messages, queue.Outgoing{Body: s.bodies[e.from:e.to], Group: e.tenantID})
+			s.messages = append(s.messages, queue.Outgoing{Body: s.bodies[e.from:e.to], Group: e.tenantID, Trace: e.trace()})
 		}
 		if len(s.messages) == 0 {
 			return

@@ -53,6 +53,7 @@ func testQueue(t *testing.T, b backend) {
 		test func(*testing.T, backend)
 	}{
 		{"what is sent is received and deleted", testSendReceiveDelete},
+		{"a trace travels with its message, each time", testTrace},
 		{"a held message is hidden and comes back with another receipt", testVisibility},
 		{"extending keeps a message hidden", testExtend},
 		{"extending to nothing releases a message", testRelease},
@@ -147,6 +148,28 @@ func testSendReceiveDelete(t *testing.T, b backend) {
 	}
 	if err := q.Ping(background); err != nil {
 		t.Errorf("ping: %v", err)
+	}
+}
+
+func testTrace(t *testing.T, b backend) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	q := b.open(t)
+	if errs := q.Send(background, []queue.Outgoing{{Body: []byte("with"), Trace: trace}, {Body: []byte("without")}}); errs != nil {
+		t.Fatal(errs)
+	}
+	if errs := q.Send(background, []queue.Outgoing{{Body: []byte("with"), Trace: trace}}); errs != nil { // a call of its own
+		t.Fatal(errs)
+	}
+	for range 2 {
+		ms := receive(t, q, 3, held)
+		for _, m := range ms {
+			if want := map[string]string{"with": trace}[string(m.Body)]; m.Trace != want {
+				t.Errorf("%q has the trace %q, want %q", m.Body, m.Trace, want)
+			}
+		}
+		if errs := q.Extend(background, receipts(ms), 0); errs != nil {
+			t.Fatal(errs)
+		}
 	}
 }
 

@@ -24,12 +24,14 @@ import (
 type Outgoing struct {
 	Body  []byte
 	Group string // internal tenant id; a backend with fair queues may use it, others ignore it
+	Trace string // W3C traceparent of the request that it comes from, as telemetry.Traceparent gives it; empty: none, or several
 }
 
 // Message is a received message.
 type Message struct {
 	ID       string
 	Body     []byte
+	Trace    string    // as sent; empty: none
 	Receipt  string    // names this delivery; a later delivery of the same message has another
 	Receives int       // how often it was handed out, this time included; at least 1
 	SentAt   time.Time // when the queue took it

@@ -22,7 +22,7 @@ var sqliteSchema = []string{
 	`CREATE TABLE IF NOT EXISTS q(id INTEGER PRIMARY KEY AUTOINCREMENT, sent_at INTEGER NOT NULL,
 		visible_at INTEGER NOT NULL, receives INTEGER NOT NULL DEFAULT 0, receipt INTEGER)`,
 	`CREATE INDEX IF NOT EXISTS q_visible ON q(visible_at, id)`,
-	`CREATE TABLE IF NOT EXISTS q_body(id INTEGER PRIMARY KEY, body BLOB NOT NULL)`,
+	`CREATE TABLE IF NOT EXISTS q_body(id INTEGER PRIMARY KEY, body BLOB NOT NULL, trace TEXT NOT NULL DEFAULT '')`,
 }
 
 // SQLiteConfig is what the embedded queue can be told.
@@ -54,6 +54,9 @@ func NewSQLite(path string, cfg SQLiteConfig) (*SQLite, error) {
 	}
 	q := &SQLite{db: db, commit: committer{db: db}, start: time.Now(), changed: make(chan struct{}), closed: make(chan struct{})}
 	err = db.Write(context.Background(), func(c *sqlite.Conn) error {
+		if err := addTrace(c); err != nil {
+			return err
+		}
 		now := q.now()
 		if _, err := c.Exec("UPDATE q SET visible_at = ? WHERE visible_at > ?", now, now); err != nil {
 			return err
@@ -69,6 +72,16 @@ func NewSQLite(path string, cfg SQLiteConfig) (*SQLite, error) {
 		return nil, fault.Wrap(err, "queue")
 	}
 	return q, nil
+}
+
+// addTrace gives the column to files that were made before there were traces.
+func addTrace(c *sqlite.Conn) error {
+	var has int64
+	if err := scanOne(c, &has, "SELECT count(*) FROM pragma_table_info('q_body') WHERE name = 'trace'"); err != nil || has > 0 {
+		return err
+	}
+	_, err := c.Exec("ALTER TABLE q_body ADD COLUMN trace TEXT NOT NULL DEFAULT ''")
+	return err
 }
 
 // now is the time in microseconds since 1970, as the process's start saw it.
@@ -134,16 +147,16 @@ func (q *SQLite) send(ctx context.Context, messages []Outgoing, take []int) erro
 			for rest := take; len(rest) > 0; {
 				part := rest[:min(len(rest), maxReceive)]
 				rest = rest[len(part):]
-				rows, bodies := make([]any, 0, 3*len(part)), make([]any, 0, 2*len(part))
+				rows, bodies := make([]any, 0, 3*len(part)), make([]any, 0, 3*len(part))
 				for _, i := range part {
 					q.lastID++
 					rows = append(rows, q.lastID, now, now)
-					bodies = append(bodies, q.lastID, messages[i].Body)
+					bodies = append(bodies, q.lastID, messages[i].Body, messages[i].Trace)
 				}
 				if _, err := c.Exec("INSERT INTO q(id, sent_at, visible_at) VALUES "+sqlite.Placeholders(len(part), 3), rows...); err != nil {
 					return err
 				}
-				if _, err := c.Exec("INSERT INTO q_body(id, body) VALUES "+sqlite.Placeholders(len(part), 2), bodies...); err != nil {
+				if _, err := c.Exec("INSERT INTO q_body(id, body, trace) VALUES "+sqlite.Placeholders(len(part), 3), bodies...); err != nil {
 					return err
 				}
 			}

@@ -104,7 +104,7 @@ func (q *SQLite) claim(ctx context.Context, max int, visibility time.Duration) (
 
 // load reads the bodies of held messages, beside the writer.
 func (q *SQLite) load(held []Message, ids []any) error {
-	rows, err := q.db.Reader().Query("SELECT id, body FROM q_body WHERE id IN "+sqlite.Placeholders(1, len(ids)), ids...)
+	rows, err := q.db.Reader().Query("SELECT id, body, trace FROM q_body WHERE id IN "+sqlite.Placeholders(1, len(ids)), ids...)
 	if err != nil {
 		return sqlite.Fault(err, "read bodies")
 	}
@@ -112,12 +112,13 @@ func (q *SQLite) load(held []Message, ids []any) error {
 	for rows.Next() {
 		var id int64
 		var body []byte
-		if err = rows.Scan(&id, &body); err != nil {
+		var trace string
+		if err = rows.Scan(&id, &body, &trace); err != nil {
 			break
 		}
 		for i := range ids {
 			if ids[i] == id {
-				held[i].Body = body
+				held[i].Body, held[i].Trace = body, trace
 				found++
 			}
 		}

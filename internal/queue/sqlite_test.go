@@ -13,10 +13,39 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/queue"
+	"github.com/ocelot-log/ocelot/internal/sqlite"
 	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSQLiteOpensAFileFromBeforeThereWereTraces(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queue.db")
+	db, err := sqlite.Open(path, sqlite.Options{Schema: []string{
+		`CREATE TABLE q(id INTEGER PRIMARY KEY AUTOINCREMENT, sent_at INTEGER NOT NULL, visible_at INTEGER NOT NULL, receives INTEGER NOT NULL DEFAULT 0, receipt INTEGER)`,
+		`CREATE TABLE q_body(id INTEGER PRIMARY KEY, body BLOB NOT NULL)`,
+		`INSERT INTO q(id, sent_at, visible_at) VALUES (7, 1, 1)`,
+		`INSERT INTO q_body(id, body) VALUES (7, 'old')`,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // what was added once is not added again
+		q, err := queue.NewSQLite(path, queue.SQLiteConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := receive(t, q, 1, held)[0]; string(m.Body) != "old" || m.Trace != "" {
+			t.Errorf("received %q with trace %q", m.Body, m.Trace)
+		}
+		if err := q.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 func TestSQLiteKeepsMessagesAndReleasesThoseThatWereHeld(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.db")

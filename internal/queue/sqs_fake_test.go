@@ -30,12 +30,17 @@ type fakeCall struct {
 	Op, QueueUrl, MessageBody, MessageGroupId               string
 	MaxNumberOfMessages, WaitTimeSeconds, VisibilityTimeout int
 	Entries                                                 []fakeEntry
+	MessageAttributes                                       map[string]fakeAttribute
+	MessageAttributeNames                                   []string
 }
 
 type fakeEntry struct {
 	Id, MessageBody, MessageGroupId, ReceiptHandle string
 	VisibilityTimeout                              *int
+	MessageAttributes                              map[string]fakeAttribute
 }
+
+type fakeAttribute struct{ DataType, StringValue string }
 
 type fakeAnswer struct {
 	status int

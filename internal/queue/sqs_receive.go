@@ -90,7 +90,7 @@ func (q *SQS) poll(most int, wait, visibility time.Duration) ([]Message, error) 
 	const receives, sent = types.MessageSystemAttributeNameApproximateReceiveCount, types.MessageSystemAttributeNameSentTimestamp
 	out, err := q.polls.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &q.url, MaxNumberOfMessages: int32(most),
 		WaitTimeSeconds: seconds(wait), VisibilityTimeout: max(1, seconds(visibility)), // 0 would be the queue's own
-		MessageSystemAttributeNames: []types.MessageSystemAttributeName{receives, sent}})
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{receives, sent}, MessageAttributeNames: []string{traceAttribute}})
 	if err != nil {
 		return nil, sqsFault(err, "receive")
 	}
@@ -100,7 +100,8 @@ func (q *SQS) poll(most int, wait, visibility time.Duration) ([]Message, error) 
 	now := time.Now().UTC()
 	held := make([]Message, len(out.Messages))
 	for i, m := range out.Messages {
-		held[i] = Message{ID: aws.ToString(m.MessageId), Body: []byte(aws.ToString(m.Body)), Receipt: aws.ToString(m.ReceiptHandle), Receives: 1, SentAt: now}
+		held[i] = Message{ID: aws.ToString(m.MessageId), Body: []byte(aws.ToString(m.Body)), Receipt: aws.ToString(m.ReceiptHandle), Receives: 1, SentAt: now,
+			Trace: aws.ToString(m.MessageAttributes[traceAttribute].StringValue)}
 		if n, err := strconv.Atoi(m.Attributes[string(receives)]); err == nil && n > 0 {
 			held[i].Receives = n
 		}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 )
 
 // Send sends up to ten messages and 1 MiB in a call, one call after the other. A call that gets no answer
@@ -51,12 +52,32 @@ func (q *SQS) Send(ctx context.Context, messages []Outgoing) []error {
 	return r.result()
 }
 
-// fit is how many of the messages go in one call. The server counts bodies; nothing else is sent with
-// them but the group's name, for which the margin has room.
+// traceAttribute is the message attribute that the trace travels in, so that people and tools that look at
+// a message see it without opening the envelope.
+const traceAttribute = "traceparent"
+
+// traced are the attributes of a message; nil: none.
+func traced(m Outgoing) map[string]types.MessageAttributeValue {
+	if telemetry.TraceID(m.Trace) == "" { // no trace is worth a refused message
+		return nil
+	}
+	return map[string]types.MessageAttributeValue{traceAttribute: {DataType: aws.String("String"), StringValue: &m.Trace}}
+}
+
+// weight is what a message counts for: its body, and names, types and values of its attributes.
+func weight(m Outgoing) int {
+	n := len(m.Body)
+	if m.Trace != "" {
+		n += len(traceAttribute) + len("String") + len(m.Trace)
+	}
+	return n
+}
+
+// fit is how many of the messages go in one call. For the names of groups the margin has room.
 func fit(messages []Outgoing, take []int) int {
 	size := 0
 	for n, i := range take {
-		size += len(messages[i].Body)
+		size += weight(messages[i])
 		if n == sqsBatch || n > 0 && size > sqsMaxBytes-sqsMargin {
 			return n
 		}
@@ -102,7 +123,7 @@ func (q *SQS) send(ctx context.Context, messages []Outgoing, items []int) (verdi
 	if len(items) == 1 {
 		m := messages[items[0]]
 		var out *sqs.SendMessageOutput
-		out, err = q.calls.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.url, MessageBody: aws.String(string(m.Body)), MessageGroupId: group(m)})
+		out, err = q.calls.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.url, MessageBody: aws.String(string(m.Body)), MessageGroupId: group(m), MessageAttributes: traced(m)})
 		if err == nil && out.MessageId != nil {
 			answer.done = []*string{aws.String("0")}
 		}
@@ -110,7 +131,7 @@ func (q *SQS) send(ctx context.Context, messages []Outgoing, items []int) (verdi
 		entries := make([]types.SendMessageBatchRequestEntry, len(items))
 		for n, i := range items {
 			m := messages[i]
-			entries[n] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(n)), MessageBody: aws.String(string(m.Body)), MessageGroupId: group(m)}
+			entries[n] = types.SendMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(n)), MessageBody: aws.String(string(m.Body)), MessageGroupId: group(m), MessageAttributes: traced(m)}
 		}
 		var out *sqs.SendMessageBatchOutput
 		out, err = q.calls.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &q.url, Entries: entries})

@@ -261,6 +261,50 @@ func TestSQSSendCharacters(t *testing.T) {
 	}
 }
 
+func TestSQSTraces(t *testing.T) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	f := newFake(t, func(op string, in fakeCall) *fakeAnswer {
+		if op == "ReceiveMessage" {
+			return ok(`{"Messages":[{"MessageId":"m","Body":"b","ReceiptHandle":"r","MessageAttributes":{"traceparent":{"DataType":"String","StringValue":"` + trace + `"}}}]}`)
+		}
+		return nil
+	})
+	q := f.open(t, queue.SQSConfig{})
+	wants := func(got map[string]fakeAttribute, want string) {
+		t.Helper()
+		if a := got["traceparent"]; want == "" && len(got) > 0 || want != "" && (len(got) != 1 || a != fakeAttribute{"String", want}) {
+			t.Errorf("attributes %v, want traceparent %q", got, want)
+		}
+	}
+	if errs := q.Send(background, []queue.Outgoing{{Body: []byte("a"), Trace: trace}, {Body: []byte("b")}, {Body: []byte("c"), Trace: "no trace\x00"}}); errs != nil {
+		t.Fatal(errs)
+	}
+	for i, e := range f.of("SendMessageBatch")[0].Entries {
+		wants(e.MessageAttributes, []string{trace, "", ""}[i])
+	}
+
+	// Two that fit together without attributes, but not with them: names, types and values count.
+	half := []byte(strings.Repeat("x", (1<<20-4<<10)/2))
+	if errs := q.Send(background, []queue.Outgoing{{Body: half, Trace: trace}, {Body: half, Trace: trace}}); errs != nil {
+		t.Fatal(errs)
+	}
+	if n := len(f.of("SendMessage")); n != 2 {
+		t.Fatalf("%d calls of their own", n)
+	}
+	wants(f.of("SendMessage")[0].MessageAttributes, trace)
+	if errs := q.Send(background, []queue.Outgoing{{Body: half}, {Body: half}}); errs != nil || len(f.of("SendMessage")) != 2 {
+		t.Errorf("%v, %d calls of their own", errs, len(f.of("SendMessage")))
+	}
+
+	ms, err := q.Receive(background, 1, 0, held)
+	if err != nil || len(ms) != 1 || ms[0].Trace != trace {
+		t.Errorf("received %+v, %v", ms, err)
+	}
+	if names := f.of("ReceiveMessage")[0].MessageAttributeNames; !slices.Equal(names, []string{"traceparent"}) {
+		t.Errorf("asked for the attributes %q", names)
+	}
+}
+
 func TestSQSFairQueues(t *testing.T) {
 	t.Run("messages carry their group, but for a name that SQS does not take", func(t *testing.T) {
 		t.Parallel()

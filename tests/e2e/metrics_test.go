@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -43,4 +44,22 @@ func TestTheDeadLetterQueueAndAllLevelsAreWatchedByEveryProcess(t *testing.T) {
 	if n, err := service.Metric(t.Context(), system.Metrics[1], "ocelot_envelope_age_seconds_count"); err != nil || n < 1 {
 		t.Errorf("%v ages of envelopes, %v", n, err)
 	}
+}
+
+func TestARequestIsFollowedThroughTheLogsByItsTrace(t *testing.T) {
+	system := service.Deploy(t, service.NewServers(t), 1, "LOG_LEVEL=debug")
+	client := service.Client{URL: system.URL, Token: system.Token("default", "writer")}
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	a, err := client.Do(t.Context(), http.MethodPost, "/api/v1/logs", []byte(`{"message":"followed"}`), "traceparent: 00-"+id+"-00f067aa0ba902b7-01")
+	if err != nil || a.Status != http.StatusAccepted {
+		t.Fatalf("%v, %d %s", err, a.Status, a.Body)
+	}
+	service.Eventually(t, 20*time.Second, func() (bool, string) {
+		for line := range strings.Lines(system.Workers[0].Output()) {
+			if strings.Contains(line, "a batch is in the index") && strings.Contains(line, `"trace_ids":["`+id+`"]`) {
+				return true, ""
+			}
+		}
+		return false, "the worker does not name the trace"
+	})
 }
