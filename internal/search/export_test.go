@@ -11,7 +11,7 @@ func (x *SQLite) Spill() int64 { return x.spill.Load() }
 // Segments is how many segments a search looks into, and how many merges are on their way.
 func (x *SQLite) Segments() (segments, merges int) { return len(x.structure.segments), len(x.merges) }
 
-// Part is a part of a compiled question.
+// Part is a part of a compiled question, and one of its times of receipt.
 type Part struct {
 	Match                string
 	From, To, Rfrom, Rto int64
@@ -21,7 +21,9 @@ type Part struct {
 func Compile(where query.Node) (out []Part, err error) {
 	parts, err := compile(where, appendTenant(nil, 1))
 	for _, p := range parts {
-		out = append(out, Part{p.match, p.at.from, p.at.to, p.received.from, p.received.to})
+		for _, r := range p.received {
+			out = append(out, Part{p.match, p.at.from, p.at.to, r.from, r.to})
+		}
 	}
 	return out, err
 }

@@ -15,12 +15,29 @@ func (s span) has(ns int64) bool { return s.from <= ns && (ns < s.to || s.to == 
 
 var allTime = span{minTime, maxTime}
 
-// part is a piece of a question: what match finds, of the entries whose times lie in at and received. The
-// parts of a question have no entry in common, and the times of two are the same or apart.
+// part is a piece of a question: what match finds, of the entries whose times lie in at and in one of received.
+// The parts of a question have no entry in common, and the times of two are the same or apart.
 type part struct {
-	match        string // of FTS5
-	at, received span
+	match    string // of FTS5
+	at       span
+	received []span // in order, none next to another
 }
+
+// has says whether an entry is of the part as far as its times go.
+func (p *part) has(d doc) bool {
+	if !p.at.has(d.at) {
+		return false
+	}
+	for _, s := range p.received {
+		if s.has(d.received) {
+			return true
+		}
+	}
+	return false
+}
+
+// whenever says that entries may have been received at any time.
+func (p *part) whenever() bool { return p.received[0] == allTime }
 
 // maxParts is how many pieces a question may fall into. It is above what a query within its bounds can have: with
 // query.MaxTerms ranges and start_time with end_time, half of them on either time, 67 × 67.
@@ -60,18 +77,24 @@ func (c *compiler) atOnce(where query.Node, receiveds []span) (parts []part) {
 		if m == nothing {
 			continue
 		}
-		p := part{match: c.closed(m), at: c.at, received: c.received}
-		if n := len(parts); n > 0 && parts[n-1].match == p.match && parts[n-1].received.to == p.received.from {
-			parts[n-1].received.to = p.received.to
+		expr := c.closed(m)
+		i := slices.IndexFunc(parts, func(p part) bool { return p.match == expr })
+		if i < 0 {
+			parts = append(parts, part{match: expr, at: c.at, received: []span{c.received}})
 			continue
 		}
-		parts = append(parts, p)
+		before := parts[i].received
+		if last := &before[len(before)-1]; last.to == c.received.from {
+			last.to = c.received.to
+			continue
+		}
+		parts[i].received = append(before, c.received)
 	}
 	return parts
 }
 
 // asks says whether two parts ask for the same, at whatever times.
-func (p part) asks(q part) bool { return p.match == q.match && p.received == q.received }
+func (p part) asks(q part) bool { return p.match == q.match && slices.Equal(p.received, q.received) }
 
 // ends collects the ends of the ranges in the tree.
 func ends(n query.Node, ats, receiveds *[]int64) {

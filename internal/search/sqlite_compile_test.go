@@ -42,6 +42,7 @@ func TestCompiledMatch(t *testing.T) {
 		{"all but some hours", query.And{query.Not{Node: query.Range{Field: query.Timestamp, From: hour(8), To: hour(9)}}, word("a")}},
 		{"a word or a time", query.Or{word("a"), from}},
 		{"both times", query.And{from, query.Range{Field: query.ReceivedAt, To: hour(10)}, service}},
+		{"a day's hours or another receipt", query.And{query.Or{query.Range{Field: query.Timestamp, From: hour(8), To: hour(9)}, query.Range{Field: query.ReceivedAt, From: hour(10), To: hour(11)}}, service}},
 		{"a token that is none", word(`a" OR "b`)},
 	} {
 		out.WriteString(c.name + "\n" + printed(c.where) + "\n")

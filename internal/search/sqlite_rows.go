@@ -50,7 +50,7 @@ func (f *finder) between(p part, low, high int64, newest bool, yield func(row in
 		if !ok {
 			return errDamaged // terms of an entry that has no doc
 		}
-		if p.at.has(d.at) && p.received.has(d.received) && !yield(row, d) {
+		if p.has(d) && !yield(row, d) {
 			return nil
 		}
 	}
@@ -80,7 +80,7 @@ func (f *finder) count(p part, limit int64) (n int64, err error) {
 		}
 		return f.between(p, low, high, true, func(int64, doc) bool { n++; return n < limit })
 	}
-	if p.received != allTime || inLow > inHigh {
+	if !p.whenever() || inLow > inHigh {
 		return n, each(low, high)
 	}
 	if err := each(low, inLow-1); err != nil {
