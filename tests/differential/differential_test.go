@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -18,8 +19,8 @@ import (
 	"github.com/ocelot-log/ocelot/tests/service"
 )
 
-// seed makes the corpus. A failure is repeated by running the test again.
-const seed = 20260131
+// seed makes the corpus: a failure is repeated by running the test again. Other ones are for longer searches.
+var seed = flag.Uint64("seed", 20260131, "seed of requests and questions")
 
 func TestBothSystemsMeanTheSame(t *testing.T) {
 	began, took := time.Now(), ""
@@ -31,7 +32,7 @@ func TestBothSystemsMeanTheSame(t *testing.T) {
 	step("starts")
 	w.describe()
 	w.createTenants()
-	m := newMaker(seed)
+	m := newMaker(*seed)
 	posts, bad := m.posts(), m.bad()
 
 	sent := w.write(t.Context(), slices.Concat(posts, bad))
@@ -42,8 +43,11 @@ func TestBothSystemsMeanTheSame(t *testing.T) {
 	step("until all is found")
 	w.compareRecords(&sent)
 	step("records")
-	asked := w.search(t.Context(), m)
+	questions := w.questions(m)
+	asked := w.search(t.Context(), questions)
 	step("questions")
+	fell := w.withoutIndex(t.Context(), questions)
+	step("questions without the index")
 	w.report.summary()
 	t.Logf("took:%s", strings.TrimSuffix(took, ","))
 
@@ -51,10 +55,12 @@ func TestBothSystemsMeanTheSame(t *testing.T) {
 		len(posts)+len(bad), sent.accepted, sent.refused, len(sent.codes), sent.entries, sent.collapsed, sent.again, len(w.kepts[0]))
 	t.Logf("%d other requests; %d questions: %d with hits, %d without, %d refused with %d codes, %d over several pages; %d entries compared in answers",
 		len(strangers), asked.all, asked.hits, asked.none, asked.refused, len(asked.codes), asked.paged, asked.entries)
+	t.Logf("without the index: %d answered from the record with %d entries, %d not answered, %d refused", fell.answered, fell.hits, fell.unavailable, fell.refused)
 	for name, n := range map[string][2]int{
 		"requests accepted": {sent.accepted, 700}, "requests refused": {sent.refused, 900}, "codes of refusals": {len(sent.codes), 30}, "entries": {len(w.kepts[0]), 4000},
 		"entries collapsed in a batch": {sent.collapsed, 50}, "entries known again": {sent.again, 200}, "questions": {asked.all, 900}, "questions with hits": {asked.hits, 300}, "questions without hits": {asked.none, 80},
 		"questions refused": {asked.refused, 150}, "codes of refused questions": {len(asked.codes), 12}, "questions over pages": {asked.paged, 40}, "entries in answers": {asked.entries, 50_000},
+		"questions to the record": {fell.answered, 120}, "entries of its answers": {fell.hits, 8_000}, "questions that only the index answers": {fell.unavailable, 100},
 	} {
 		if n[0] < n[1] {
 			t.Errorf("%s: only %d, want at least %d: the corpus is not what it should be", name, n[0], n[1])
@@ -359,18 +365,23 @@ type asking struct {
 	codes                                    map[string]int
 }
 
-func (w *twins) search(ctx context.Context, m *maker) asking {
-	s := asking{codes: map[string]int{}}
+// questions are those that are chosen, those that are made, and some for entries by their ids.
+func (w *twins) questions(m *maker) []question {
 	all := chosen("acme")
 	for _, tenant := range tenants[:3] {
 		all = append(all, m.questions(tenant, 230)...)
 	}
-	for i := range all { // some ask for entries by their ids
+	for i := range all {
 		if i%25 == 0 {
 			ids := w.someIDs(all[i].as, i)
 			all = append(all, question{all[i].as, [][2]string{{"q", "id:" + ids[0] + " OR id:" + quoted(ids[1])}}}, question{all[i].as, [][2]string{{"id", ids[0]}, {"id", strings.ToUpper(ids[1])}, {"sort", "timestamp"}}})
 		}
 	}
+	return all
+}
+
+func (w *twins) search(ctx context.Context, all []question) asking {
+	s := asking{codes: map[string]int{}}
 	var mu sync.Mutex
 	each(len(all), 6, func(i int) {
 		o := w.ask(ctx, all[i], 6, nil)

@@ -98,6 +98,11 @@ type answer struct {
 // both sends a request to both systems at the same time. targets may differ where something in them is of one
 // system only, as an id is.
 func (w *twins) both(ctx context.Context, r request, targets [2]string) (a [2]answer, err error) {
+	return w.bothOf(ctx, r, [2]string{w.sides[0].URL + targets[0], w.sides[1].URL + targets[1]})
+}
+
+// bothOf sends a request to two URLs at the same time.
+func (w *twins) bothOf(ctx context.Context, r request, urls [2]string) (a [2]answer, err error) {
 	id := "X-Request-ID: " + rand.Text()
 	for _, h := range r.header {
 		if name, _, _ := strings.Cut(h, ": "); strings.EqualFold(name, "X-Request-ID") {
@@ -107,19 +112,19 @@ func (w *twins) both(ctx context.Context, r request, targets [2]string) (a [2]an
 	var errs [2]error
 	var wg sync.WaitGroup
 	for side := range 2 {
-		wg.Go(func() { a[side], errs[side] = w.send(ctx, side, r, targets[side], id) })
+		wg.Go(func() { a[side], errs[side] = w.send(ctx, urls[side], r, id) })
 	}
 	wg.Wait()
 	for side, e := range errs {
 		if e != nil {
-			return a, fmt.Errorf("%s: %w", sideNames[side], e)
+			return a, fmt.Errorf("%s: %w", urls[side], e)
 		}
 	}
 	return a, nil
 }
 
-func (w *twins) send(ctx context.Context, side int, r request, target, id string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, w.sides[side].URL+target, bytes.NewReader(r.body))
+func (w *twins) send(ctx context.Context, url string, r request, id string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, url, bytes.NewReader(r.body))
 	if err != nil {
 		return answer{}, err
 	}
