@@ -379,10 +379,14 @@ func TestDeletesThatFailAreHarmless(t *testing.T) {
 func TestSmallEnvelopesShareAPutWhenTheyComeFasterThanThePace(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.cfg = Config{Pace: 100 * time.Millisecond}
+		var deletes atomic.Int64
+		r.q.onDelete = func([]string) []error { deletes.Add(1); return nil }
 		r.q.send(envelope(t, entries(1, "first")))
 		stop := r.start()
 		synctest.Wait()
-		settled(t, r, 1) // it waits for nothing
+		if r.st.recorded() != 1 || r.ix.indexed() != 1 {
+			t.Errorf("%d recorded, %d indexed: the first waits for nothing", r.st.recorded(), r.ix.indexed())
+		}
 		for range 20 {
 			r.q.send(envelope(t, entries(1, "more")))
 			synctest.Wait()
@@ -392,6 +396,9 @@ func TestSmallEnvelopesShareAPutWhenTheyComeFasterThanThePace(t *testing.T) {
 		settled(t, r, 21)
 		if got := len(r.st.puts); got > 6 {
 			t.Errorf("%d Puts of 21 envelopes that came one after the other at once", got)
+		}
+		if got := deletes.Load(); got > 6 {
+			t.Errorf("%d deletes of 21 messages", got)
 		}
 		stopped(t, stop)
 	})
