@@ -51,13 +51,13 @@ func TestBothSystemsMeanTheSame(t *testing.T) {
 	w.report.summary()
 	t.Logf("took:%s", strings.TrimSuffix(took, ","))
 
-	t.Logf("%d requests with entries: %d accepted, %d refused with %d codes; %d entries acknowledged, %d duplicates collapsed in their batch, %d known again, %d kept",
-		len(posts)+len(bad), sent.accepted, sent.refused, len(sent.codes), sent.entries, sent.collapsed, sent.again, len(w.kepts[0]))
+	t.Logf("%d requests with entries: %d accepted, %d refused with %d codes; %d entries acknowledged, %d duplicates collapsed in their batch, %d known again, %d kept, %d of them compared with what was sent",
+		len(posts)+len(bad), sent.accepted, sent.refused, len(sent.codes), sent.entries, sent.collapsed, sent.again, len(w.kepts[0]), sent.checked)
 	t.Logf("%d other requests; %d questions: %d with hits, %d without, %d refused with %d codes, %d over several pages; %d entries compared in answers",
 		len(strangers), asked.all, asked.hits, asked.none, asked.refused, len(asked.codes), asked.paged, asked.entries)
 	t.Logf("without the index: %d answered from the record with %d entries, %d not answered, %d refused", fell.answered, fell.hits, fell.unavailable, fell.refused)
 	for name, n := range map[string][2]int{
-		"requests accepted": {sent.accepted, 700}, "requests refused": {sent.refused, 900}, "codes of refusals": {len(sent.codes), 30}, "entries": {len(w.kepts[0]), 4000},
+		"requests accepted": {sent.accepted, 700}, "requests refused": {sent.refused, 900}, "codes of refusals": {len(sent.codes), 30}, "entries": {len(w.kepts[0]), 4000}, "entries compared with what was sent": {sent.checked, 3500},
 		"entries collapsed in a batch": {sent.collapsed, 50}, "entries known again": {sent.again, 200}, "questions": {asked.all, 900}, "questions with hits": {asked.hits, 300}, "questions without hits": {asked.none, 80},
 		"questions refused": {asked.refused, 150}, "codes of refused questions": {len(asked.codes), 12}, "questions over pages": {asked.paged, 40}, "entries in answers": {asked.entries, 50_000},
 		"questions to the record": {fell.answered, 120}, "entries of its answers": {fell.hits, 8_000}, "questions that only the index answers": {fell.unavailable, 100},
@@ -162,9 +162,9 @@ func (w *twins) exchange(ctx context.Context, r request) [2]answer {
 
 // writing is what came of the requests with entries.
 type writing struct {
-	accepted, refused, entries, collapsed, again int
-	codes                                        map[string]int
-	tenant                                       map[string]string // of each id of the embedded system
+	accepted, refused, entries, collapsed, again, checked int
+	codes                                                 map[string]int
+	tenant                                                map[string]string // of each id of the embedded system
 }
 
 func codeOf(body []byte) string {
@@ -196,7 +196,7 @@ func (w *twins) write(ctx context.Context, all []request) writing {
 			Data struct{ Duplicates int }
 		}
 		_ = json.Unmarshal(a[0].body, &got)
-		ids := uuids.FindAllString(string(a[0].body), -1)
+		ids, sent := uuids.FindAllString(string(a[0].body), -1), all[i].sent
 		s.entries += len(ids)
 		s.collapsed += got.Data.Duplicates
 		s.again -= got.Data.Duplicates
@@ -209,7 +209,10 @@ func (w *twins) write(ctx context.Context, all []request) writing {
 		if tenant == "writer" {
 			tenant = "acme"
 		}
-		for _, id := range ids {
+		for i, id := range ids {
+			if len(sent) == len(ids) {
+				w.sent[id] = sent[i]
+			}
 			if _, known := s.tenant[id]; known {
 				s.again++
 			}
@@ -290,7 +293,7 @@ func (w *twins) compareRecords(s *writing) {
 			w.t.Fatalf("a walk through %s: %+v", tenant, o)
 		}
 	}
-	read := 0
+	read, versions := 0, map[byte]int{}
 	var ids []string
 	for id := range w.kepts[0] {
 		ids = append(ids, id)
@@ -313,9 +316,22 @@ func (w *twins) compareRecords(s *writing) {
 		if text[0] != text[1] {
 			w.report.differs(get("", id), [2]answer{{body: raw[0]}, {body: raw[1]}}, "an entry is kept differently")
 		}
+		if body, ok := w.sent[id]; ok {
+			s.checked++
+			if words := unaltered(body, raw[0]); words != "" {
+				w.t.Errorf("an entry is not kept as it was sent: %s\n  sent %.600s\n  kept %.600s", words, body, raw[0])
+			}
+		}
+		if keyed := bytes.Contains(raw[0], []byte(`"event_id":`)); keyed && id[14] != '8' {
+			w.t.Errorf("an entry with a key has the id %s, which is not made from it", id)
+		}
+		versions[id[14]]++
 		if tenant, ok := s.tenant[id]; ok && !strings.HasPrefix(text[0], tenant) {
 			w.t.Errorf("an entry of %s is kept as one of %.20s", tenant, text[0])
 		}
+	}
+	if versions['7'] < 1000 || versions['8'] < 1000 {
+		w.t.Errorf("too few ids of one kind: %v", versions)
 	}
 	var mu sync.Mutex
 	each(len(ids)/10, 8, func(i int) {

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -57,6 +58,12 @@ func (m *maker) packed(as, path, body, contentType string) request {
 
 // batch is a post of entries in one of the forms that a batch has.
 func (m *maker) batch(as string, entries []string) request {
+	r := m.formed(as, entries)
+	r.sent = slices.Clone(entries)
+	return r
+}
+
+func (m *maker) formed(as string, entries []string) request {
 	switch m.IntN(4) {
 	case 0:
 		return m.packed(as, bulk, m.space()+`{"logs":[`+strings.Join(entries, ",")+`]}`+m.space(), "application/json")
@@ -90,7 +97,9 @@ func (m *maker) posts() (all []request) {
 	}
 	for i := range 500 {
 		tenant := pick(m, tenants[:3]...)
-		r := m.packed(tenant, single, entry(tenant), "application/json")
+		e := entry(tenant)
+		r := m.packed(tenant, single, e, "application/json")
+		r.sent = []string{e}
 		if i%5 == 0 {
 			r.header = append(r.header, fmt.Sprintf("Idempotency-Key: single-%d", i))
 			all = append(all, r, r)

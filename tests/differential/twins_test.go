@@ -36,6 +36,7 @@ type twins struct {
 
 	kepts   [2]map[string][]byte // what each system keeps, by id
 	byLabel []string             // ids of the embedded system
+	sent    map[string]string    // what was sent of an entry, by the same ids
 }
 
 var sideNames = [2]string{"embedded", "deployed"}
@@ -43,7 +44,7 @@ var sideNames = [2]string{"embedded", "deployed"}
 // startTwins starts both systems at the same time.
 func startTwins(t *testing.T) *twins {
 	servers := service.NewServers(t) // skips the test before anything is started
-	w := &twins{t: t, secret: rand.Text() + rand.Text(), tokens: map[string]string{}, ids: newPairs(), report: &report{t: t}, kepts: [2]map[string][]byte{{}, {}},
+	w := &twins{t: t, secret: rand.Text() + rand.Text(), tokens: map[string]string{}, ids: newPairs(), sent: map[string]string{}, report: &report{t: t}, kepts: [2]map[string][]byte{{}, {}},
 		http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	secret := "JWT_SECRET=" + w.secret
@@ -78,6 +79,7 @@ type request struct {
 	as             string // whose token; empty: no credentials
 	header         []string
 	body           []byte
+	sent           []string // the good entries in it, as JSON
 }
 
 func (r request) String() string {
