@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,20 +59,27 @@ func Start(tb testing.TB, dir string, env ...string) *System {
 // Deploy starts an API and workers on servers and waits until they are ready. env are settings, NAME=value.
 func Deploy(tb testing.TB, servers *Servers, workers int, env ...string) *System {
 	tb.Helper()
+	return DeployApart(tb, servers, workers, env, env)
+}
+
+// DeployApart is Deploy with settings of their own for the API, which the commands of the tool get too, and for the
+// workers.
+func DeployApart(tb testing.TB, servers *Servers, workers int, apiEnv, workerEnv []string) *System {
+	tb.Helper()
 	s := &System{Servers: servers, tb: tb}
 	// Messages of a worker that was killed come back soon, and what is indexed is found soon.
-	s.env = append([]string{"LOG_FORMAT=json", "JWT_SECRET=" + rand.Text() + rand.Text(), "WORKER_VISIBILITY=10s", "OPENSEARCH_REFRESH_INTERVAL=200ms"}, servers.Env()...)
-	s.env = append(s.env, env...)
+	all := append([]string{"LOG_FORMAT=json", "JWT_SECRET=" + rand.Text() + rand.Text(), "WORKER_VISIBILITY=10s", "OPENSEARCH_REFRESH_INTERVAL=200ms"}, servers.Env()...)
+	s.env = slices.Concat(all, apiEnv)
 	port := freePort(tb)
 	s.URL = "http://127.0.0.1:" + port
-	add := func(name string, env ...string) *Process {
+	add := func(name string, env []string) *Process {
 		metrics := freePort(tb)
 		s.Metrics = append(s.Metrics, "http://127.0.0.1:"+metrics)
-		return NewProcess(tb, name, nil, append(append([]string{"METRICS_PORT=" + metrics}, env...), s.env...)...)
+		return NewProcess(tb, name, nil, slices.Concat(all, env, []string{"METRICS_PORT=" + metrics, "PORT=" + port})...)
 	}
-	s.API = add("api", "PORT="+port)
+	s.API = add("api", apiEnv)
 	for range workers {
-		s.Workers = append(s.Workers, add("worker"))
+		s.Workers = append(s.Workers, add("worker", workerEnv))
 	}
 	s.Restart()
 	return s
