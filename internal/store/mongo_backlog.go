@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -78,7 +79,15 @@ func (m *Mongo) dropBacklog(ctx context.Context, ids []logentry.ID) error {
 	return nil
 }
 
-// ReadBacklog returns the records of the oldest ids.
+// Workers that share a large backlog read it in parts and each begin at one of the oldest parts by chance. If all
+// of them began with the oldest, each entry would be sent to the index as often as there are workers, and the
+// index comes back from an outage no faster for their number.
+const (
+	mongoBacklogPart  = 5_000
+	mongoBacklogParts = 8
+)
+
+// ReadBacklog returns the records of the oldest ids, or of those of another part where there are many.
 func (m *Mongo) ReadBacklog(ctx context.Context, max int) ([]logentry.Record, error) {
 	ctx, done, err := m.enter(ctx)
 	if err != nil {
@@ -93,25 +102,40 @@ func (m *Mongo) ReadBacklog(ctx context.Context, max int) ([]logentry.Record, er
 	}
 	defer session.EndSession(context.WithoutCancel(ctx))
 	ctx = mongo.NewSessionContext(ctx, session)
+	max = min(max, mongoBacklogPart)
+	skip, err := m.backlogPart(ctx)
+	if err != nil {
+		return nil, mongoFault(err, "read the backlog")
+	}
 	for max > 0 {
-		records, gone, err := m.readBacklog(ctx, max)
+		records, gone, err := m.readBacklog(ctx, skip, max)
 		if err == nil {
 			err = m.dropBacklog(ctx, gone)
 		}
 		if err != nil {
 			return nil, mongoFault(err, "read the backlog")
 		}
-		if len(records) > 0 || len(gone) == 0 {
+		if len(records) > 0 || len(gone) == 0 && skip == 0 {
 			return records, nil
 		}
+		skip = 0
 	}
 	return nil, nil
 }
 
-// readBacklog returns the records of up to max of the oldest ids, and the ids that have none.
-func (m *Mongo) readBacklog(ctx context.Context, max int) (records []logentry.Record, gone []logentry.ID, err error) {
+// backlogPart is how many ids lie before the part to read.
+func (m *Mongo) backlogPart(ctx context.Context) (skip int64, err error) {
+	n, err := m.db.Collection(mongoBacklog).EstimatedDocumentCount(ctx)
+	if parts := min(n/mongoBacklogPart, mongoBacklogParts); err == nil && parts > 1 {
+		skip = rand.Int64N(parts) * mongoBacklogPart
+	}
+	return skip, err
+}
+
+// readBacklog returns the records of up to max of the oldest ids but for the first `skip`, and the ids that have none.
+func (m *Mongo) readBacklog(ctx context.Context, skip int64, max int) (records []logentry.Record, gone []logentry.ID, err error) {
 	var ids []logentry.ID
-	err = m.oldestBacklog(ctx, max, func(doc bson.Raw) error {
+	err = m.oldestBacklog(ctx, skip, max, func(doc bson.Raw) error {
 		id, ok := mongoIDOf(doc)
 		if !ok {
 			return errMongoRecord
@@ -136,9 +160,9 @@ func (m *Mongo) readBacklog(ctx context.Context, max int) (records []logentry.Re
 	return records, gone, nil
 }
 
-func (m *Mongo) oldestBacklog(ctx context.Context, max int, fn func(bson.Raw) error) error {
+func (m *Mongo) oldestBacklog(ctx context.Context, skip int64, max int, fn func(bson.Raw) error) error {
 	return m.each(ctx, mongoBacklog, bson.D{}, options.Find().SetSort(bson.D{{Key: "at", Value: 1}, {Key: mongoID, Value: 1}}).
-		SetLimit(int64(max)).SetBatchSize(int32(min(max, mongoBacklogAtOnce))), fn)
+		SetSkip(skip).SetLimit(int64(max)).SetBatchSize(int32(min(max, mongoBacklogAtOnce))), fn)
 }
 
 // BacklogStats looks at the oldest and takes the server's own count, which an unclean shutdown of MongoDB
@@ -150,7 +174,7 @@ func (m *Mongo) BacklogStats(ctx context.Context) (BacklogStats, error) {
 	}
 	defer done()
 	var st BacklogStats
-	err = m.oldestBacklog(ctx, 1, func(doc bson.Raw) error {
+	err = m.oldestBacklog(ctx, 0, 1, func(doc bson.Raw) error {
 		at, _ := doc.Lookup("at").Int64OK()
 		st = BacklogStats{Entries: 1, Oldest: max(0, time.Since(time.Unix(0, at)))}
 		return nil

@@ -77,8 +77,9 @@ type Records interface {
 type Backlog interface {
 	// AddBacklog makes ids durable before it returns; an id that is there already stays once.
 	AddBacklog(ctx context.Context, ids []logentry.ID) error
-	// ReadBacklog returns up to max records of the backlog, oldest first. Ids whose record is gone are
-	// dropped from the backlog on the way. Reading removes nothing; two readers may get the same ones.
+	// ReadBacklog returns up to max records of the backlog, oldest first; where thousands wait they may begin
+	// further on, so that those who share a backlog seldom get the same ones. Ids whose record is gone are
+	// dropped from the backlog on the way. Reading removes nothing.
 	ReadBacklog(ctx context.Context, max int) ([]logentry.Record, error)
 	// DropBacklog removes ids once the index has them.
 	DropBacklog(ctx context.Context, ids []logentry.ID) error
