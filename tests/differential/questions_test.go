@@ -277,6 +277,16 @@ func (m *maker) textOf(tenant string) string {
 	return cutTo(strings.TrimPrefix(text, "m "), 60)
 }
 
+// crowded are questions about more entries than are counted unasked.
+func crowded() (all []question) {
+	for _, where := range [][2]string{{"q", "*"}, {"q", "many"}, {"search", "one of"}, {"q", "NOT service:s1"}, {"start_time", "2025-06-01T00:00:02Z"}, {"start_time", "2025-06-01T00:00:01Z"}, {"sort", "received_at"}} {
+		for _, page := range [][][2]string{nil, {{"total", "exact"}}, {{"total", "none"}, {"limit", "300"}}, {{"skip", "9999"}, {"limit", "1"}}, {{"skip", "10000"}, {"total", "exact"}}} {
+			all = append(all, question{"many", append([][2]string{where}, page...)})
+		}
+	}
+	return all
+}
+
 // chosen are questions that nobody would find by chance.
 func chosen(as string) (all []question) {
 	ask := func(params ...string) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -125,6 +126,7 @@ func (m *maker) posts() (all []request) {
 	}
 	all = append(all, m.batch("acme", entries("acme", 1500)), m.batch("ties", entries("ties", 300)))
 	all = append(all, post("both", single, entry("acme"), isJSON, "X-Tenant-ID: acme"), post("platform", single, entry("zeta"), isJSON, "X-Tenant-ID: zeta"), post("writer", single, entry("acme")))
+	all = append(all, m.crowd(0, 10_000), m.crowd(10_000, 2))
 	for _, s := range severities {
 		all = append(all, post("acme", single, fmt.Sprintf(`{"message":"severity","severity":%q,"timestamp":"2025-01-01T00:00:%02dZ"}`, s, len(all)%60)))
 	}
@@ -132,6 +134,18 @@ func (m *maker) posts() (all []request) {
 		all = append(all, post("acme", single, fmt.Sprintf(`{"message":%q,"timestamp":"2025-01-02T00:00:%02dZ"}`, text, len(all)%60)))
 	}
 	return all
+}
+
+// crowd are the n entries of the tenant many from one on.
+func (m *maker) crowd(from, n int) request {
+	start := time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC)
+	lines := make([]string, n)
+	for i := range lines {
+		lines[i] = fmt.Sprintf(`{"message":"one of many","service":"s%d","timestamp":%q}`, (from+i)%3, start.Add(time.Duration(from+i)*time.Second).Format(time.RFC3339))
+	}
+	r := m.packed("many", bulk, strings.Join(lines, "\n"), "application/x-ndjson")
+	r.sent = lines
+	return r
 }
 
 // bad are requests that must be refused, or are at the border of it.
