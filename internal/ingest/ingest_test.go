@@ -230,6 +230,31 @@ func TestAFullEnvelopeNeedsNoLinger(t *testing.T) {
 	})
 }
 
+// TestFullEnvelopesShareASendWhenAllSendersAreBusy has many envelopes' worth wait for one sender.
+func TestFullEnvelopesShareASendWhenAllSendersAreBusy(t *testing.T) {
+	tenant := authtest.Tenant(t, "one")
+	synctest.Test(t, func(t *testing.T) {
+		s, g := newSink(), newGate()
+		s.hold = g.hold
+		in, stop := start(t, Config{InFlight: 1, Linger: time.Hour}, s)
+		accept(in, background, tenant, msg("first"))
+		synctest.Wait()
+		bulk := accept(in, background, tenant, entries(10_000, 0)...)
+		synctest.Wait()
+		g.open(1000)
+		synctest.Wait()
+		if !bulk.answered() || len(s.envelopes) < 12 || len(s.sends) > len(s.envelopes)/4 {
+			t.Errorf("answered %v, %d envelopes in %d sends", bulk.answered(), len(s.envelopes), len(s.sends))
+		}
+		for _, send := range s.sends {
+			if len(send) > maxMessages {
+				t.Errorf("%d messages in a send", len(send))
+			}
+		}
+		stop()
+	})
+}
+
 func TestABusyTenantDoesNotHoldUpAnother(t *testing.T) {
 	busy, quiet := authtest.Tenant(t, "busy"), authtest.Tenant(t, "quiet")
 	synctest.Test(t, func(t *testing.T) {
@@ -344,18 +369,18 @@ func TestARequestThatFailedInPartFailsAndSendsNoMore(t *testing.T) {
 			return nil
 		}
 		in, stop := start(t, Config{InFlight: 1, Linger: time.Hour}, s)
-		big := accept(in, background, tenant, entries(5000, 0)...)
+		big := accept(in, background, tenant, entries(10_000, 0)...) // more than a send takes
 		synctest.Wait()
 		after := accept(in, background, tenant, msg("after"))
 		synctest.Wait()
-		g.open(2)
+		g.open(1)
 		synctest.Wait()
 		if !big.answered() || fault.KindOf(big.err) != fault.Unavailable {
 			t.Fatalf("the large one: %v, %v", big.answered(), big.err)
 		}
 		g.open(1)
 		synctest.Wait()
-		if !after.answered() || after.err != nil || len(s.envelopes) != 2 || s.envelopes[1].Count != 1 {
+		if !after.answered() || after.err != nil || len(s.envelopes) != maxMessages || s.envelopes[maxMessages-1].Count != 1 {
 			t.Errorf("the one behind it: %v, %v, %d envelopes", after.answered(), after.err, len(s.envelopes))
 		}
 		stop()

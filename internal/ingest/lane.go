@@ -108,7 +108,10 @@ func (in *Ingest) take(parcels []parcel, now time.Time) (_ []parcel, flush strin
 	}
 	if full := in.full.Front(); full != nil && (flush == "" || !in.turn) {
 		in.turn = true
-		return in.cut(parcels, laneOf(full)), "size"
+		for n := in.share(); n > 0 && in.full.Len() > 0; n-- {
+			parcels = in.cut(parcels, laneOf(in.full.Front()))
+		}
+		return parcels, "size"
 	}
 	in.turn = false
 	if flush == "" {
@@ -125,6 +128,20 @@ func (in *Ingest) take(parcels []parcel, now time.Time) (_ []parcel, flush strin
 		first = in.small.Front()
 	}
 	return parcels, flush
+}
+
+// share is how many full envelopes a sender takes: one while another sender could take the next, else its part of
+// those that wait. A call costs more than what it carries, on this side and on the queue's.
+func (in *Ingest) share() int {
+	if in.sending+1 < in.cfg.InFlight {
+		return 1
+	}
+	waiting, most := 0, in.cfg.InFlight*maxMessages
+	for e := in.full.Front(); e != nil && waiting < most; e = e.Next() {
+		l := laneOf(e)
+		waiting += max(1, l.raw/in.plan(l))
+	}
+	return min(maxMessages, (waiting+in.cfg.InFlight-1)/in.cfg.InFlight)
 }
 
 // cut moves an envelope's worth out of l, at least one entry.
