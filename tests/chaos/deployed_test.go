@@ -26,7 +26,7 @@ func TestKilledWorkersAndAPIsLoseNothing(t *testing.T) {
 	random := seeded(t)
 	servers := service.NewServers(t)
 	s := service.Deploy(t, servers, 2)
-	l := startLoad(t, s)
+	l := startLoad(t, s, 800)
 
 	held := 0 // kills that left messages behind in flight
 	const kills = 9
@@ -89,12 +89,11 @@ type load struct {
 	out, errors bytes.Buffer
 }
 
-// startLoad sends 800 entries a second in 40 requests: what happens to them matters more than how many they are, and
-// a server that was just started has to catch up.
-func startLoad(t *testing.T, s *service.System) *load {
+// startLoad sends that many entries a second, 20 in a request.
+func startLoad(t *testing.T, s *service.System, rate int) *load {
 	t.Helper()
-	l := &load{t: t, cmd: s.Command("bench", "--url", s.URL, "--token", s.Token("default", "admin"), "--rate", "800",
-		"--batch", "20", "--duration", "10m", "--timeout", "10s", "--settle", "3m", "--json")}
+	l := &load{t: t, cmd: s.Command("bench", "--url", s.URL, "--token", s.Token("default", "admin"), "--rate", strconv.Itoa(rate),
+		"--batch", "20", "--duration", "10m", "--timeout", "10s", "--settle", "5m", "--json")}
 	l.cmd.Stdout, l.cmd.Stderr = &l.out, &l.errors
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := l.cmd.Start(); err != nil {
