@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"net"
 
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/drain"
@@ -23,7 +22,7 @@ const (
 
 // API accepts entries and answers searches until ctx ends: the process of cmd/api.
 func API(ctx context.Context, s config.Settings, version string) error {
-	return deployed(ctx, config.API, s, version, apiMemory, func(b *backends, tel telemetry.Telemetry, metrics net.Listener) ([]stage, error) {
+	return deployed(ctx, config.API, s, version, apiMemory, func(b *backends, tel telemetry.Telemetry, metrics *observed) ([]stage, error) {
 		in := ingest.New(ingestConfig(s), b.queue, tel.Named("ingest"))
 		server, err := newServer(s, b, in, tel, version)
 		if err != nil {
@@ -33,12 +32,12 @@ func API(ctx context.Context, s config.Settings, version string) error {
 		if err != nil {
 			return nil, err
 		}
+		metrics.show(server.MetricsHandler())
 		tel.Log.Info("ready", zap.String("api", "http://"+reachable(l.Addr())), zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
 		return []stage{
 			{"api", func(ctx context.Context) error { return server.Serve(ctx, l) }},
 			{"ingest", in.Run},
 			{"levels", drain.NewLevels(0, b.queue, b.store, tel.Named("levels")).Run},
-			{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, server.MetricsHandler()) }},
 		}, nil
 	})
 }
@@ -46,21 +45,17 @@ func API(ctx context.Context, s config.Settings, version string) error {
 // Worker drains the queue into record and index until ctx ends: the process of cmd/worker. Any number of
 // them share one queue.
 func Worker(ctx context.Context, s config.Settings, version string) error {
-	return deployed(ctx, config.Worker, s, version, workerMemory, func(b *backends, tel telemetry.Telemetry, metrics net.Listener) ([]stage, error) {
+	return deployed(ctx, config.Worker, s, version, workerMemory, func(b *backends, tel telemetry.Telemetry, metrics *observed) ([]stage, error) {
 		worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
+		metrics.show(httpapi.WorkerHandler(tel, version, b.queue, b.store, b.index))
 		tel.Log.Info("ready", zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
-		return []stage{
-			{"worker", worker.Run},
-			{"metrics", func(ctx context.Context) error {
-				return serveMetrics(ctx, metrics, httpapi.WorkerHandler(tel, version, b.queue, b.store, b.index))
-			}},
-		}, nil
+		return []stage{{"worker", worker.Run}}, nil
 	})
 }
 
 // deployed runs the parts of one process on the servers that the settings name.
 func deployed(ctx context.Context, p config.Process, s config.Settings, version string, memory int64,
-	parts func(*backends, telemetry.Telemetry, net.Listener) ([]stage, error)) (err error) {
+	parts func(*backends, telemetry.Telemetry, *observed) ([]stage, error)) error {
 	if err := checkBackends(p, s); err != nil {
 		return err
 	}
@@ -70,26 +65,33 @@ func deployed(ctx context.Context, p config.Process, s config.Settings, version 
 	}
 	limitMemory(memory)
 	tel := telemetry.Telemetry{Log: log, Metrics: telemetry.NewMetrics()}
-	metrics, err := listen("METRICS_HOST", s.MetricsHost, "METRICS_PORT", s.MetricsPort)
+	l, err := listen("METRICS_HOST", s.MetricsHost, "METRICS_PORT", s.MetricsPort)
 	if err != nil {
 		return err
 	}
-	b, err := openBackends(ctx, s, nil, tel)
-	if err != nil {
-		if ctx.Err() != nil { // asked to stop while it waited
-			log.Info("stopped")
-			err = nil
-		}
-		return errors.Join(err, metrics.Close())
-	}
-	defer func() { err = errors.Join(err, b.Close()) }()
-	stages, err := parts(b, tel, metrics)
-	if err != nil {
-		return errors.Join(err, metrics.Close())
-	}
-	err = runStages(ctx, stages)
-	log.Info("stopped", zap.Error(err))
-	return err
+	metrics := &observed{Listener: l}
+	metrics.show(httpapi.StartingHandler(tel, version))
+	return runStages(ctx, []stage{
+		{"", func(ctx context.Context) (err error) {
+			b, err := openBackends(ctx, s, nil, tel)
+			switch {
+			case err != nil && ctx.Err() != nil: // asked to stop while it waited
+				log.Info("stopped")
+				return nil
+			case err != nil:
+				return err
+			}
+			defer func() { err = errors.Join(err, b.Close()) }()
+			stages, err := parts(b, tel, metrics)
+			if err != nil {
+				return err
+			}
+			err = runStages(ctx, stages)
+			log.Info("stopped", zap.Error(err))
+			return err
+		}},
+		{"metrics", metrics.Run},
+	})
 }
 
 // Migrate makes and upgrades what the servers of the settings need: collections and indexes of the record, the

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -106,11 +107,24 @@ func listen(hostSetting, host, portSetting string, port int) (net.Listener, erro
 	return nil, fmt.Errorf("%s, %s: can't listen on %s: %w", hostSetting, portSetting, at, err)
 }
 
-// serveMetrics serves the second listener until ctx ends.
-func serveMetrics(ctx context.Context, l net.Listener, h http.Handler) error {
-	hs := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+// observed is the second listener: metrics, health, pprof. It answers from the start on, what it shows changes once
+// the parts are wired.
+type observed struct {
+	net.Listener
+	shown atomic.Pointer[http.Handler]
+}
+
+func (o *observed) show(h http.Handler) { o.shown.Store(&h) }
+
+func (o *observed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*o.shown.Load()).ServeHTTP(w, r)
+}
+
+// Run serves until ctx ends. Something must be shown before.
+func (o *observed) Run(ctx context.Context) error {
+	hs := &http.Server{Handler: o, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	context.AfterFunc(ctx, func() { _ = hs.Close() })
-	if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := hs.Serve(o.Listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// stage is a part that lives: run blocks until its context ends, tidies up and returns nil.
+// stage is a part that lives: run blocks until its context ends, tidies up and returns nil. Without a name its errors
+// speak for themselves.
 type stage struct {
 	name string
 	run  func(context.Context) error
@@ -31,9 +32,12 @@ func runStages(ctx context.Context, stages []stage) error {
 		go func() {
 			defer close(all[i].done)
 			err := s.run(stageCtx)
-			if err != nil {
+			switch {
+			case err != nil && s.name == "":
+				errs[i] = err
+			case err != nil:
 				errs[i] = fmt.Errorf("%s: %w", s.name, err)
-			} else if stageCtx.Err() == nil {
+			case stageCtx.Err() == nil:
 				errs[i] = fmt.Errorf("%s: stopped by itself", s.name)
 			}
 			failed <- struct{}{}

@@ -72,6 +72,8 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 		_ = api.Close()
 		return err
 	}
+	observing := &observed{Listener: metrics}
+	observing.show(server.MetricsHandler())
 	url := "http://" + reachable(api.Addr())
 	if err := dir.announce(url); err != nil {
 		return err
@@ -88,7 +90,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 			}
 			return worker.Run(ctx)
 		}},
-		{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, server.MetricsHandler()) }},
+		{"metrics", observing.Run},
 	})
 	log.Info("stopped", zap.Error(err))
 	return err

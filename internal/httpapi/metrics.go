@@ -28,11 +28,8 @@ func (s *Server) MetricsHandler() http.Handler {
 func WorkerHandler(tel telemetry.Telemetry, version string, queue, store, index pinger) http.Handler {
 	h := &health{queue: queue, store: store, index: index, timeout: Config{}.withDefaults().PingTimeout}
 	m := observe(tel, version)
-	say := func(status string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, http.StatusOK, status, nil) }
-	}
-	m.HandleFunc("GET /health/live", say("live"))
-	m.HandleFunc("GET /health/ready", say("ready"))
+	m.HandleFunc("GET /health/live", say(http.StatusOK, "live"))
+	m.HandleFunc("GET /health/ready", say(http.StatusOK, "ready"))
 	m.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) {
 		if down := h.down(r.Context()); len(down) > 0 {
 			writeHealth(w, http.StatusServiceUnavailable, "dependency_down", down)
@@ -43,12 +40,30 @@ func WorkerHandler(tel telemetry.Telemetry, version string, queue, store, index 
 	return m
 }
 
+// StartingHandler is the same listener while the process still waits for its servers: it lives, and is not ready.
+func StartingHandler(tel telemetry.Telemetry, version string) http.Handler {
+	m := observe(tel, version)
+	m.HandleFunc("GET /health/live", say(http.StatusOK, "live"))
+	for _, path := range []string{"GET /health/ready", "GET /health"} {
+		m.HandleFunc(path, say(http.StatusServiceUnavailable, "starting"))
+	}
+	return m
+}
+
+// say answers always the same.
+func say(status int, word string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, status, word, nil) }
+}
+
 func writeHealth(w http.ResponseWriter, status int, word string, down []string) {
 	body := map[string]any{"data": map[string]any{"status": word}, "meta": map[string]any{}}
 	w.Header().Set("Content-Type", "application/json")
-	if len(down) > 0 {
-		body = map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "code": word,
-			"detail": "these do not answer: " + strings.Join(down, ", ")}
+	if status != http.StatusOK {
+		detail := "the process waits for its servers; its log says for which"
+		if len(down) > 0 {
+			detail = "these do not answer: " + strings.Join(down, ", ")
+		}
+		body = map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "code": word, "detail": detail}
 		w.Header().Set("Content-Type", "application/problem+json")
 	}
 	w.WriteHeader(status)

@@ -247,7 +247,9 @@ func TestServersThatDoNotAnswerAreWaitedFor(t *testing.T) {
 		for _, program := range []string{"api", "worker"} {
 			t.Run(c.name+" of the "+program, func(t *testing.T) {
 				t.Parallel()
-				p := service.NewProcess(t, program, nil, append(slices.Clone(sane), c.env)...)
+				listener := closedPort(t)
+				_, port, _ := net.SplitHostPort(listener)
+				p := service.NewProcess(t, program, nil, append(slices.Clone(sane), c.env, "METRICS_PORT="+port)...)
 				if err := p.Start(); err != nil {
 					t.Fatal(err)
 				}
@@ -261,6 +263,11 @@ func TestServersThatDoNotAnswerAreWaitedFor(t *testing.T) {
 				})
 				if code, ended := p.Wait(300 * time.Millisecond); ended {
 					t.Errorf("it did not wait but exited with %d", code)
+				}
+				for path, want := range map[string]int{"/health/live": http.StatusOK, "/health/ready": http.StatusServiceUnavailable} {
+					if a, err := (service.Client{URL: "http://" + listener}).Do(t.Context(), http.MethodGet, path, nil); err != nil || a.Status != want {
+						t.Errorf("%s while it waits: %v, %d %s", path, err, a.Status, a.Body)
+					}
 				}
 				if strings.Contains(p.Output(), password) {
 					t.Errorf("a password is shown: %s", p.Output())
