@@ -60,7 +60,7 @@ func (b *budget) untake(bytes int64) {
 
 // correct replaces the estimate of a decoded delivery by its real weight.
 func (b *budget) correct(d *delivery, payload int) {
-	real := 2*int64(payload) + // the lines, and the string that the entries share
+	real := int64(payload) + // the lines, which the entries share
 		int64(len(d.records))*int64(unsafe.Sizeof(logentry.Record{}))
 	b.mu.Lock()
 	b.used += real - d.weight

@@ -19,7 +19,7 @@ func TestBudgetIsCorrectedAndGivenBackInFull(t *testing.T) {
 		b.untake(int64(n-len(ds)) * each)
 		for i := range ds {
 			ds[i] = &delivery{weight: each, records: make([]logentry.Record, 10)}
-			b.correct(ds[i], 1<<20) // 2 MiB each with its string: more than the budget allows
+			b.correct(ds[i], 2<<20) // more than the budget allows
 		}
 		got := make(chan int)
 		go func() {

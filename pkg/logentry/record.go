@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -193,19 +194,22 @@ var (
 func ParseRecord(line []byte) (Record, error) {
 	var r Record
 	var order follow
-	if err := parseRecord(&r, line, string(line), &order); err != nil {
+	if err := parseRecord(&r, line, shared(line), &order); err != nil {
 		return Record{}, err
 	}
 	return r, nil
 }
 
+// shared is b as a string without a copy, which would be as large as all that a worker holds.
+func shared(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
 // ParseRecords reads count records, one a line, each line ended by a newline (the last one may lack
-// it). The records share payload and one string copy of it.
+// it). The records and their strings share payload: it must not change.
 func ParseRecords(payload []byte, count int) ([]Record, error) {
 	if count < 0 || count > len(payload) {
 		return nil, errRecordCount
 	}
-	text := string(payload)
+	text := shared(payload)
 	records := make([]Record, count)
 	var order follow
 	at := 0

@@ -18,7 +18,9 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -69,7 +71,7 @@ func benchDeployed(b *testing.B, workers int) {
 	s := service.Deploy(b, service.NewServers(b), workers, quiet...)
 	token := s.Token("default", "writer")
 	bare := newBareLoop(b)
-	var api, drain, loop cost
+	var api, drain, loop, underWorker, underLoop cost
 	var apiPeak, workerPeak int64
 	least := 1.0
 	round := func(count bool) {
@@ -86,18 +88,22 @@ func benchDeployed(b *testing.B, workers int) {
 			b.Fatal(err)
 		}
 		before = cpuOf(b, s.Workers...)
+		servers := serverCPU(b)
 		start := time.Now()
 		shares := awaitDrained(b, s, n)
 		drained := time.Since(start)
 		workerCPU := cpuOf(b, s.Workers...) - before
+		servedWorker := serverCPU(b) - servers
 
-		written := bare.run(b, s.Servers, n)
+		written, servedBare := bare.run(b, s.Servers, n)
 		if !count {
 			return
 		}
 		api.add(n, filled, apiCPU)
 		drain.add(n, drained, workerCPU)
 		loop.add(n, written, 0)
+		underWorker.add(n, drained, servedWorker)
+		underLoop.add(n, written, servedBare)
 		apiPeak = max(apiPeak, peak)
 		for i, w := range s.Workers {
 			workerPeak = max(workerPeak, peakOf(b, w))
@@ -113,6 +119,10 @@ func benchDeployed(b *testing.B, workers int) {
 	b.ReportMetric(drain.rate(), "worker-entries/s")
 	b.ReportMetric(loop.rate(), "bare-entries/s")
 	b.ReportMetric(drain.cpuPerEntry(), "worker-cpu-µs/entry")
+	if underLoop.cpu > 0 {
+		b.ReportMetric(underWorker.cpuPerEntry(), "servers-cpu-µs/entry")
+		b.ReportMetric(underLoop.cpuPerEntry(), "bare-servers-cpu-µs/entry")
+	}
 	b.ReportMetric(api.rate(), "api-entries/s")
 	b.ReportMetric(api.cpuPerEntry(), "api-cpu-µs/entry")
 	b.ReportMetric(float64(apiPeak)/(1<<20), "api-peak-MiB")
@@ -276,8 +286,8 @@ type chunk struct {
 }
 
 // run reads the n newest entries of the product, makes commands and bulks of them, and returns how long it takes to
-// write them.
-func (l *bareLoop) run(b *testing.B, from *service.Servers, n int) time.Duration {
+// write them, and what the servers use for it.
+func (l *bareLoop) run(b *testing.B, from *service.Servers, n int) (took, served time.Duration) {
 	b.Helper()
 	ctx := b.Context()
 	docs, err := from.Collection("entries").Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: l.last}}}}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
@@ -328,6 +338,7 @@ func (l *bareLoop) run(b *testing.B, from *service.Servers, n int) time.Duration
 	}
 	close(todo)
 	errs := make([]error, bareLoops)
+	before := serverCPU(b)
 	start := time.Now()
 	var wg sync.WaitGroup
 	for w := range bareLoops {
@@ -340,11 +351,11 @@ func (l *bareLoop) run(b *testing.B, from *service.Servers, n int) time.Duration
 		})
 	}
 	wg.Wait()
-	took := time.Since(start)
+	took, served = time.Since(start), serverCPU(b)-before
 	if err := errors.Join(errs...); err != nil {
 		b.Fatal(err)
 	}
-	return took
+	return took, served
 }
 
 func (l *bareLoop) write(ctx context.Context, c chunk) error {
@@ -377,6 +388,32 @@ func cpuOf(b *testing.B, of ...*service.Process) (sum time.Duration) {
 			b.Fatal(err)
 		}
 		sum += used
+	}
+	return sum
+}
+
+// serverCPU is the processor time that the servers of tests/services have used; 0 where they are others.
+func serverCPU(b *testing.B) (sum time.Duration) {
+	b.Helper()
+	home := os.Getenv("SERVICES_HOME")
+	if home == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return 0
+		}
+		home = filepath.Join(cache, "ocelot-services")
+	}
+	files, _ := filepath.Glob(filepath.Join(home, "run", "*.pid")) // the pattern is a good one
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			used, _ := service.CPU(pid) // 0 for one that has gone
+			sum += used
+			if os.Getenv("DEBUGCPU") != "" { fmt.Println("DBG", filepath.Base(f), used) }
+		}
 	}
 	return sum
 }

@@ -21,15 +21,18 @@ import (
 // clockTick is the unit of processor times in /proc, which is the same on all Linux platforms of Go.
 const clockTick = 10 * time.Millisecond
 
-// CPU is the processor time that the process has used, of all cores. It reads /proc, so it needs Linux.
-func (p *Process) CPU() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+// CPU is the processor time that the process has used, of all cores.
+func (p *Process) CPU() (time.Duration, error) { return CPU(p.PID()) }
+
+// CPU is the processor time that a process has used, of all cores. It reads /proc, so it needs Linux.
+func CPU(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]) // the name may have spaces
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", p.PID(), len(fields))
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
 	}
 	var ticks int64
 	for _, f := range fields[11:13] { // utime, stime
