@@ -130,18 +130,16 @@ func (in *Ingest) take(parcels []parcel, now time.Time) (_ []parcel, flush strin
 	return parcels, flush
 }
 
-// share is how many full envelopes a sender takes: one while another sender could take the next, else its part of
-// those that wait. A call costs more than what it carries, on this side and on the queue's.
+// share is how many full envelopes a sender takes: its part of those that wait, among the senders that are free. A
+// call costs more than what it carries, on this side and on the queue's.
 func (in *Ingest) share() int {
-	if in.sending+1 < in.cfg.InFlight {
-		return 1
-	}
-	waiting, most := 0, in.cfg.InFlight*maxMessages
-	for e := in.full.Front(); e != nil && waiting < most; e = e.Next() {
+	free := max(1, in.cfg.InFlight-in.sending)
+	waiting := 0
+	for e := in.full.Front(); e != nil && waiting < free*maxMessages; e = e.Next() {
 		l := laneOf(e)
 		waiting += max(1, l.raw/in.plan(l))
 	}
-	return min(maxMessages, (waiting+in.cfg.InFlight-1)/in.cfg.InFlight)
+	return min(maxMessages, (waiting+free-1)/free)
 }
 
 // cut moves an envelope's worth out of l, at least one entry.
