@@ -78,6 +78,7 @@ func drainConfig(s config.Settings) drain.Config {
 	}
 	return drain.Config{
 		Pace:             pace,
+		FewCalls:         s.SQSQueueURL != "",
 		Pollers:          s.WorkerPollers,
 		Concurrency:      records,
 		IndexConcurrency: adds,

@@ -79,7 +79,7 @@ type Settings struct {
 
 	WorkerPollers       int           `key:"worker_pollers" for:"ocelot worker" default:"2" min:"1" max:"64" help:"receives from the queue at the same time"`
 	WorkerConcurrency   int           `key:"worker_concurrency" for:"ocelot worker" default:"0" min:"0" max:"64" help:"writes to the record, and as many to the index, at the same time; 0: what suits files or servers"`
-	WorkerBudget        int           `key:"worker_budget_bytes" for:"ocelot worker" default:"37748736" min:"8388608" max:"4294967296" help:"decoded bytes that the worker holds at the most"`
+	WorkerBudget        int           `key:"worker_budget_bytes" for:"ocelot worker" default:"20971520" default_worker:"37748736" min:"8388608" max:"4294967296" help:"decoded bytes that the worker holds at the most"`
 	WorkerPollWait      time.Duration `key:"worker_poll_wait" for:"ocelot worker" default:"20s" min:"1s" max:"20s" help:"how long one receive waits for messages"`
 	WorkerVisibility    time.Duration `key:"worker_visibility" for:"ocelot worker" default:"90s" min:"10s" max:"12h" help:"how long a received message stays hidden; extended while it is worked on"`
 	WorkerIndexPatience time.Duration `key:"worker_index_patience" for:"ocelot worker" default:"10s" min:"100ms" max:"10m" help:"how long recorded entries wait for a slow index before they go to the backlog"`

@@ -32,13 +32,13 @@ func newBudget(total int64, gauge prometheus.Gauge) *budget {
 	return b
 }
 
-// take waits for room for most messages, or for half of the budget where that is less: a receive for each
-// message that is done would be ten times as many calls. It returns for how many it took room, and the weight of each;
-// 0 when the budget was closed. Where nothing else is held, one passes whatever its weight.
-func (b *budget) take(most int) (n int, each int64) {
+// take waits for room for `least` messages, or for half of the budget where that is less, and takes as much as there
+// is, for `most` at the most. It returns for how many, and the weight of each; 0 when the budget was closed. Where nothing
+// else is held, one passes whatever its weight.
+func (b *budget) take(least, most int) (n int, each int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	wanted := func() int64 { return max(1, min(int64(most), b.total/2/b.usual)) }
+	wanted := func() int64 { return max(1, min(int64(least), b.total/2/b.usual)) }
 	for !b.closed && b.used > 0 && b.used+wanted()*b.usual > b.total {
 		b.freed.Wait()
 	}

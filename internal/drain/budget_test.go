@@ -11,7 +11,7 @@ import (
 func TestBudgetIsCorrectedAndGivenBackInFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(4<<20, telemetry.NewMetrics().InFlightBytes)
-		n, each := b.take(10)
+		n, each := b.take(1, 10)
 		if n != 10 || each != firstWeight {
 			t.Fatalf("%d of %d bytes", n, each)
 		}
@@ -23,7 +23,7 @@ func TestBudgetIsCorrectedAndGivenBackInFull(t *testing.T) {
 		}
 		got := make(chan int)
 		go func() {
-			n, _ := b.take(10)
+			n, _ := b.take(1, 10)
 			got <- n
 		}()
 		synctest.Wait()
@@ -46,7 +46,7 @@ func TestBudgetIsCorrectedAndGivenBackInFull(t *testing.T) {
 			t.Errorf("%d bytes are never given back", b.used)
 		}
 		b.close()
-		if n, _ := b.take(10); n != 0 {
+		if n, _ := b.take(1, 10); n != 0 {
 			t.Errorf("a closed budget gave %d", n)
 		}
 	})
@@ -56,14 +56,14 @@ func TestBudgetIsCorrectedAndGivenBackInFull(t *testing.T) {
 func TestAReceiveWaitsForRoomForMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(20*firstWeight, telemetry.NewMetrics().InFlightBytes)
-		first, each := b.take(10)
-		second, _ := b.take(10)
+		first, each := b.take(10, 10)
+		second, _ := b.take(10, 10)
 		if first != 10 || second != 10 {
 			t.Fatalf("%d, %d", first, second)
 		}
 		got := make(chan int, 1)
 		go func() {
-			n, _ := b.take(10)
+			n, _ := b.take(10, 10)
 			got <- n
 		}()
 		for range 9 {
@@ -82,7 +82,7 @@ func TestAReceiveWaitsForRoomForMany(t *testing.T) {
 
 func TestOneEnvelopePassesWhateverItsSize(t *testing.T) {
 	b := newBudget(1000, telemetry.NewMetrics().InFlightBytes)
-	if n, _ := b.take(10); n != 1 {
+	if n, _ := b.take(1, 10); n != 1 {
 		t.Errorf("%d", n)
 	}
 }

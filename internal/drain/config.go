@@ -21,7 +21,8 @@ type Config struct {
 	BudgetBytes      int64         // memory of decoded entries in flight; taken before Receive. One envelope passes always. Default 64 MiB
 	Wait             time.Duration // of a receive for a message; default 20 s, the most that SQS takes
 	Visibility       time.Duration // how long a message stays hidden unless extended, which happens each third of it; default 90 s
-	Pace             time.Duration // least time between the beginnings of two part-full receives of a poller, Puts or Adds, and how long a delete waits for others, so that many small envelopes share a call or a transaction; the first after a quiet time waits for nothing. Default 25 ms, negative: none
+	Pace             time.Duration // least time between the beginnings of two part-full receives of a poller, Puts or Adds, so that many small envelopes share a call or a transaction; the first after a quiet time waits for nothing. Default 25 ms, negative: none
+	FewCalls         bool          // the queue bills by the call: a receive waits for room for ten messages, a delete for as long as the Pace, so that others join it
 	IndexPatience    time.Duration // how long a recorded batch waits while the index gets nothing done, before it goes to the backlog; default 10 s
 	CallTimeout      time.Duration // deadline of one call to queue, store or index (a receive has Wait besides); default 30 s
 	MaxExtendTotal   time.Duration // a message held for longer is given up, not deleted; default 10 min

@@ -160,25 +160,25 @@ func (w *Worker) settle(work context.Context, ds ...*delivery) {
 	}
 }
 
-// deleteSettled deletes what is settled, as much at once as becomes ready within the pace of the first: what came
-// together is settled together, but one after the other.
+// deleteSettled deletes what is settled, as many at once as are ready.
 func (w *Worker) deleteSettled(work context.Context) {
 	var batch []*delivery
 	var receipts []string
 	for d := range w.settled {
 		batch = append(batch[:0], d)
-		gathered := time.NewTimer(w.cfg.Pace)
+		if w.cfg.FewCalls {
+			pause(work, w.cfg.Pace) // what came together is settled one after the other
+		}
 		for more := true; more && len(batch) < 1000; {
 			select {
 			case d, ok := <-w.settled:
 				if more = ok; ok {
 					batch = append(batch, d)
 				}
-			case <-gathered.C:
+			default:
 				more = false
 			}
 		}
-		gathered.Stop()
 		if work.Err() != nil {
 			continue
 		}

@@ -71,7 +71,11 @@ func (w *Worker) probe(ctx, work context.Context) {
 
 // receive takes room, then messages. An error is noted already.
 func (w *Worker) receive(ctx context.Context, most int) ([]*delivery, error) {
-	n, each := w.budget.take(most)
+	least := 1
+	if w.cfg.FewCalls {
+		least = most
+	}
+	n, each := w.budget.take(least, most)
 	if n == 0 {
 		return nil, nil
 	}

@@ -378,7 +378,7 @@ func TestDeletesThatFailAreHarmless(t *testing.T) {
 
 func TestSmallEnvelopesShareAPutWhenTheyComeFasterThanThePace(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
-		r.cfg = Config{Pace: 100 * time.Millisecond}
+		r.cfg = Config{Pace: 100 * time.Millisecond, FewCalls: true}
 		var deletes atomic.Int64
 		r.q.onDelete = func([]string) []error { deletes.Add(1); return nil }
 		r.q.send(envelope(t, entries(1, "first")))
