@@ -64,6 +64,10 @@ func ingestConfig(s config.Settings) ingest.Config {
 // in bulks, a fourth of the calls for a tenth of a second.
 const sqsPace = 100 * time.Millisecond
 
+// openSearchEntries are a few bulks: an Add shows progress only at its end, and a slow cluster is not one that is
+// down.
+const openSearchEntries = 6_000
+
 func drainConfig(s config.Settings) drain.Config {
 	records, adds := s.WorkerConcurrency, s.WorkerConcurrency
 	if s.WorkerConcurrency == 0 {
@@ -76,7 +80,12 @@ func drainConfig(s config.Settings) drain.Config {
 	if s.SQSQueueURL != "" {
 		pace = sqsPace
 	}
+	entries := 0 // of one Add; the drain's own, which suits a file
+	if s.OpenSearchURL != "" {
+		entries = openSearchEntries
+	}
 	return drain.Config{
+		IndexEntries:     entries,
 		Pace:             pace,
 		FewCalls:         s.SQSQueueURL != "",
 		Pollers:          s.WorkerPollers,
