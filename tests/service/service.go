@@ -3,17 +3,20 @@ package service
 
 import (
 	"bytes"
-	"crypto/rand"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -68,7 +71,7 @@ func DeployApart(tb testing.TB, servers *Servers, workers int, apiEnv, workerEnv
 	tb.Helper()
 	s := &System{Servers: servers, tb: tb}
 	// Messages of a worker that was killed come back soon, and what is indexed is found soon.
-	all := append([]string{"LOG_FORMAT=json", "JWT_SECRET=" + rand.Text() + rand.Text(), "WORKER_VISIBILITY=10s", "OPENSEARCH_REFRESH_INTERVAL=200ms"}, servers.Env()...)
+	all := append([]string{"LOG_FORMAT=json", "JWT_SECRET=" + crand.Text() + crand.Text(), "WORKER_VISIBILITY=10s", "OPENSEARCH_REFRESH_INTERVAL=200ms"}, servers.Env()...)
 	s.env = slices.Concat(all, apiEnv)
 	port := freePort(tb)
 	s.URL = "http://127.0.0.1:" + port
@@ -85,16 +88,25 @@ func DeployApart(tb testing.TB, servers *Servers, workers int, apiEnv, workerEnv
 	return s
 }
 
-// freePort is a port of the loopback that nobody listens on at the moment.
+// handedOut are the ports that freePort gave.
+var handedOut sync.Map
+
+// freePort is a port of the loopback that nobody listens on, that was not given before, and that the system gives to
+// no connection: until a process listens on it, and while it is down, it stays free.
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 1000 {
+		port := strconv.Itoa(20_000 + rand.IntN(10_000)) // ephemeral ports begin at 32768 on Linux
+		if _, given := handedOut.LoadOrStore(port, true); given {
+			continue
+		}
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	tb.Fatal("no port of the loopback is free")
+	return ""
 }
 
 func (s *System) processes() []*Process { return append([]*Process{s.API}, s.Workers...) }
