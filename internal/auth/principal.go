@@ -65,7 +65,7 @@ func (p Principal) Tenant(ctx context.Context, requested []string) (Tenant, erro
 	info, err := p.lookup.BySlug(ctx, slug)
 	switch {
 	case err == nil:
-		return Tenant{id: info.ID, slug: info.Slug}, nil
+		return Tenant{id: info.ID, slug: info.Slug, settings: &info.Settings}, nil
 	case fault.KindOf(err) != fault.NotFound:
 		return Tenant{}, fault.Wrap(err, "find the tenant")
 	case p.all():

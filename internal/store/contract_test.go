@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -450,7 +451,7 @@ func testTenants(t *testing.T, s store.Store) {
 	}
 	wantKind(t, s.CreateTenant(t.Context(), tenant.Info{ID: "cccccccccccc", Slug: "acme", CreatedAt: at}), fault.Conflict, "tenant_exists")
 	all, err := s.ListTenants(t.Context())
-	if err != nil || !slices.Equal(all, []tenant.Info{acme, zeta}) {
+	if err != nil || !reflect.DeepEqual(all, []tenant.Info{acme, zeta}) {
 		t.Fatalf("tenants are %+v, %v", all, err)
 	}
 }

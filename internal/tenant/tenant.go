@@ -1,7 +1,12 @@
 // Package tenant is whose entries they are: tenants, their settings, and a cache of them for the hot path.
 package tenant
 
-import "time"
+import (
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/mask"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
+)
 
 // Info is a tenant as the record store keeps it.
 type Info struct {
@@ -9,4 +14,25 @@ type Info struct {
 	Slug      string    // public, [a-z0-9-]{3,40}, chosen at creation, never changed
 	Name      string    // for people; the slug where none was given
 	CreatedAt time.Time // UTC
+	Settings  Settings
+	Suspended bool      // its credentials are refused; its entries stay
+	DeleteAt  time.Time // everything of it is removed from then on; zero: it is not being deleted
+	Version   int64     // goes up by one with each change
+}
+
+// Settings are what a tenant may choose. The zero value is the service's own settings.
+type Settings struct {
+	RetentionDays int               // counted from receipt; 0: as long as the service keeps entries
+	MinSeverity   logentry.Severity // entries below it are accepted and not kept; 0: all are kept
+	MaxEntryAge   time.Duration     // how far before receipt a timestamp may be; 0: any time
+	Masking       []mask.Rule       // besides the rules that hold for everybody
+	Limits        Limits
+}
+
+// Limits are how much a tenant may send; 0: unlimited.
+type Limits struct {
+	EntriesPerMin int64
+	BytesPerMin   int64 // of entries as they were sent, inflated
+	EntriesPerDay int64
+	BytesPerDay   int64
 }

@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"errors"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -57,7 +58,7 @@ func TestCache(t *testing.T) {
 		t.Helper()
 		info, err := c.BySlug(t.Context(), slug)
 		byID, err2 := c.ByID(t.Context(), info.ID)
-		if err != nil || err2 != nil || info.Slug != slug || byID != info {
+		if err != nil || err2 != nil || info.Slug != slug || !reflect.DeepEqual(byID, info) {
 			t.Fatalf("%s: %v %v %v %v", slug, info, err, byID, err2)
 		}
 	}
