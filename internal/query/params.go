@@ -27,14 +27,15 @@ var single = [...]string{"q", "search", "start_time", "end_time", "min_severity"
 var sorts = map[string]Sort{"-timestamp": NewestFirst, "timestamp": OldestFirst,
 	"-received_at": ReceivedNewestFirst, "received_at": ReceivedOldestFirst}
 
-// FromParams makes the question of a URL's parameters. now is what the word now means.
+// FromParams makes the question of a URL's parameters. now is what the word now means. extra names the
+// parameters that a route has besides: they may be there, even several times, and are the caller's to read.
 //
 // A cursor is only checked for not being empty and not coming with skip: its reader needs the question,
 // see Cursors.Decode, and sets After. Errors are *fault.Error of kind Malformed that name everything that
 // is wrong, with the parameter as pointer; the code is that of the problems, or validation_failed where
 // they have several.
-func FromParams(v Params, now time.Time) (Query, error) {
-	r := reader{v: v, now: now}
+func FromParams(v Params, now time.Time, extra ...string) (Query, error) {
+	r := reader{v: v, now: now, extra: extra}
 	r.names()
 	q := Query{Limit: DefaultLimit}
 	r.filters()
@@ -64,6 +65,7 @@ type reader struct {
 	problems
 	v     Params
 	now   time.Time
+	extra []string // names of parameters that are somebody else's
 	and   And
 	terms int
 }
@@ -81,13 +83,15 @@ func (r *reader) names() {
 	}
 	repeatable := len(known)
 	known = append(known, single[:]...)
+	once := len(known)
+	known = append(known, r.extra...)
 	for _, name := range slices.Sorted(maps.Keys(r.v)) {
 		switch i := slices.Index(known, name); {
 		case len(r.list) > MaxProblems:
 			return
 		case i < 0:
 			r.unknown(name, known)
-		case i >= repeatable && len(r.v[name]) > 1:
+		case i >= repeatable && i < once && len(r.v[name]) > 1:
 			r.whole(name, codeRepeated, "this parameter may be there only once")
 		}
 	}

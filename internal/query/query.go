@@ -18,6 +18,21 @@ type Query struct {
 	Total Total
 }
 
+// Narrow is the question with one more condition: only what n matches too is found, whatever Where asks for.
+// Where it is made before Binding, a cursor belongs to the narrowed question. A nil n narrows nothing.
+func (q Query) Narrow(n Node) Query {
+	if n == nil {
+		return q
+	}
+	switch q.Where.(type) {
+	case nil, All:
+		q.Where = n
+	default:
+		q.Where = And{n, q.Where}
+	}
+	return q
+}
+
 // Sort is the order of a page. Ties go by id in the same direction.
 type Sort uint8
 
