@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -75,14 +76,20 @@ func checkSecret(s Secret) error {
 	return nil
 }
 
-// Authenticate says who is calling by the headers of a request. rawQuery is the URL's query as sent:
-// credentials have no place there, because URLs are logged.
+// Request is what a request says about who is calling.
+type Request struct {
+	Header   http.Header
+	RawQuery string     // the URL's query as sent: credentials have no place there, because URLs are logged
+	Client   netip.Addr // where it comes from, behind the proxies that are trusted; the zero value is nowhere, which no list of addresses holds
+}
+
+// Authenticate says who is calling.
 //
 // Faults of kind Unauthenticated: unauthenticated, malformed_credentials, credentials_in_url,
 // token_invalid, token_expired, token_not_yet_valid, token_wrong_type. Kind Malformed:
 // ambiguous_credentials.
-func (a *Authenticator) Authenticate(_ context.Context, header http.Header, rawQuery string) (Principal, error) {
-	token, err := credentials(header, rawQuery)
+func (a *Authenticator) Authenticate(_ context.Context, r Request) (Principal, error) {
+	token, err := credentials(r.Header, r.RawQuery)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -97,7 +104,11 @@ func (a *Authenticator) Authenticate(_ context.Context, header http.Header, rawQ
 	if err != nil {
 		return Principal{}, err
 	}
-	p := Principal{Subject: c.Subject, TokenID: c.ID, tenants: c.Tenants, roles: c.roles(), lookup: a.tenants}
+	scope, err := newScope([]string{c.Filter})
+	if err != nil {
+		return Principal{}, errTokenInvalid() // nothing is a safer meaning of it
+	}
+	p := Principal{Subject: c.Subject, TokenID: c.ID, tenants: c.Tenants, roles: c.roles(), scope: scope, lookup: a.tenants}
 	a.tokens.put(token, p, c.expires().Add(a.leeway), now)
 	return p, nil
 }

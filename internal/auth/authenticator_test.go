@@ -125,7 +125,7 @@ func TestTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newAuthenticator(t)
 			for range 2 { // the second time by way of the cache
-				p, err := a.Authenticate(t.Context(), bearer(c.token), "")
+				p, err := a.Authenticate(t.Context(), Request{Header: bearer(c.token)})
 				if codeOf(err) != c.code {
 					t.Fatalf("%v, want %q", err, c.code)
 				}
@@ -154,7 +154,7 @@ func TestIssuerAndAudienceAreCheckedWhereConfigured(t *testing.T) {
 		`,"iss":["ocelot"],"aud":"logs"`:          "token_invalid",
 		`,"iss":"ocelot","aud":"logs","exp":"no"`: "token_invalid",
 	} {
-		if _, err := a.Authenticate(t.Context(), bearer(signed(plainHeader, claimed(time.Hour, claims), sha256.New)), ""); codeOf(err) != code {
+		if _, err := a.Authenticate(t.Context(), Request{Header: bearer(signed(plainHeader, claimed(time.Hour, claims), sha256.New))}); codeOf(err) != code {
 			t.Errorf("%s: %v, want %q", claims, err, code)
 		}
 	}
@@ -188,7 +188,7 @@ func TestWhereCredentialsAre(t *testing.T) {
 		"a name behind a semicolon":            {bearer(good), "q=x;token=x", "credentials_in_url"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := newAuthenticator(t).Authenticate(t.Context(), c.header, c.query); codeOf(err) != c.code {
+			if _, err := newAuthenticator(t).Authenticate(t.Context(), Request{Header: c.header, RawQuery: c.query}); codeOf(err) != c.code {
 				t.Errorf("%v, want %q", err, c.code)
 			}
 		})
@@ -200,15 +200,15 @@ func TestACachedTokenExpires(t *testing.T) {
 	now := time.Now()
 	a.now = func() time.Time { return now }
 	token := signed(plainHeader, claimed(time.Hour, ""), sha256.New)
-	if _, err := a.Authenticate(t.Context(), bearer(token), ""); err != nil {
+	if _, err := a.Authenticate(t.Context(), Request{Header: bearer(token)}); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(time.Hour + 29*time.Second)
-	if _, err := a.Authenticate(t.Context(), bearer(token), ""); err != nil {
+	if _, err := a.Authenticate(t.Context(), Request{Header: bearer(token)}); err != nil {
 		t.Errorf("29 s after: %v", err)
 	}
 	now = now.Add(2 * time.Second)
-	if _, err := a.Authenticate(t.Context(), bearer(token), ""); codeOf(err) != "token_expired" {
+	if _, err := a.Authenticate(t.Context(), Request{Header: bearer(token)}); codeOf(err) != "token_expired" {
 		t.Errorf("31 s after: %v", err)
 	}
 }
@@ -246,7 +246,7 @@ func FuzzAuthenticate(f *testing.F) {
 	}
 	known := "Bearer " + signed(plainHeader, claimed(time.Hour, ""), sha256.New)
 	f.Fuzz(func(t *testing.T, header, query string) {
-		p, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, query)
+		p, err := a.Authenticate(t.Context(), Request{Header: http.Header{"Authorization": {header}}, RawQuery: query})
 		if err == nil && !strings.EqualFold(header, known) && p.Platform() {
 			t.Errorf("%q is a platform admin", header)
 		}
@@ -266,7 +266,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		a := newAuthenticator(b)
 		b.ReportAllocs()
 		for b.Loop() {
-			p, err := a.Authenticate(b.Context(), h, "")
+			p, err := a.Authenticate(b.Context(), Request{Header: h})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -280,7 +280,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			clear(a.tokens.entries)
-			if _, err := a.Authenticate(b.Context(), h, ""); err != nil {
+			if _, err := a.Authenticate(b.Context(), Request{Header: h}); err != nil {
 				b.Fatal(err)
 			}
 		}

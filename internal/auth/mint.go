@@ -19,6 +19,7 @@ type Claims struct {
 	TTL      time.Duration // at most 8,760 h
 	Issuer   string        // empty: none
 	Audience string        // empty: none
+	Filter   string        // a search that bounds which entries the token is for; empty: all
 }
 
 // Mint makes a token that an Authenticator with the same secret accepts. It returns the token, its id (jti)
@@ -32,7 +33,7 @@ func Mint(secret Secret, c Claims) (token, jti string, expires time.Time, err er
 	}
 	now := time.Now().Truncate(time.Second)
 	jti, expires = rand.Text(), now.Add(c.TTL.Truncate(time.Second))
-	body := &claims{Issuer: c.Issuer, Subject: c.Subject, Tenants: c.Tenants, Roles: c.Roles, ID: jti, Purpose: accessPurpose,
+	body := &claims{Issuer: c.Issuer, Subject: c.Subject, Tenants: c.Tenants, Roles: c.Roles, ID: jti, Purpose: accessPurpose, Filter: c.Filter,
 		IssuedAt: &numericDate{now}, ExpiresAt: &numericDate{expires}}
 	if c.Audience != "" {
 		body.Audience = audience{c.Audience}
@@ -58,5 +59,6 @@ func (c Claims) check() error {
 	if i := slices.IndexFunc(c.Roles, func(name string) bool { _, ok := ParseRole(name); return !ok }); i >= 0 {
 		return fmt.Errorf("%q is no role: writer, reader or admin", c.Roles[i])
 	}
-	return nil
+	_, err := newScope([]string{c.Filter})
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 )
 
@@ -24,8 +25,15 @@ type Principal struct {
 
 	tenants []string // slugs; AllTenants among them for all
 	roles   Role
+	scope   scope
 	lookup  Lookup
 }
+
+// Scope is which entries of its tenants the principal may read and write; nil: all of them.
+func (p Principal) Scope() query.Node { return p.scope.node }
+
+// Filter is the scope as a search; empty: all entries.
+func (p Principal) Filter() string { return p.scope.String() }
 
 // Can says whether the principal has a role; an admin has them all.
 func (p Principal) Can(r Role) bool { return p.roles&(r|Admin) != 0 }

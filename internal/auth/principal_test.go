@@ -15,7 +15,7 @@ import (
 func principal(t *testing.T, a *Authenticator, tenants, roles string) Principal {
 	t.Helper()
 	claims := fmt.Sprintf(`{"sub":"ada","tenants":%s,"roles":%s,"exp":%d}`, tenants, roles, time.Now().Add(time.Hour).Unix())
-	p, err := a.Authenticate(t.Context(), bearer(signed(plainHeader, claims, sha256.New)), "")
+	p, err := a.Authenticate(t.Context(), Request{Header: bearer(signed(plainHeader, claims, sha256.New))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestMintedTokensAreAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := a.Authenticate(t.Context(), bearer(token), "")
+	p, err := a.Authenticate(t.Context(), Request{Header: bearer(token)})
 	if err != nil || p.Subject != "ada" || p.TokenID != jti || jti == "" || !p.Can(Reader) || !p.Can(Writer) || p.Can(Admin) || !p.Owns("zeta") {
 		t.Errorf("%+v %v", p, err)
 	}

@@ -42,6 +42,7 @@ type claims struct {
 	ExpiresAt *numericDate `json:"exp,omitzero"`
 	ID        string       `json:"jti,omitzero"`
 	Purpose   string       `json:"typ,omitzero"`
+	Filter    string       `json:"filter,omitzero"`
 }
 
 // UnmarshalJSON reads claims instead of the JWT library's codec, which folds case and takes the last of two.

@@ -87,7 +87,7 @@ func (s *Server) take(k *call, form logentry.Form) (ingest.Receipt, error) {
 	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.AcceptTimeout)
 	defer cancel()
 	return s.writing.Ingest.Accept(ctx, k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now,
-		Trace: telemetry.Traceparent(k.Request.Header["Traceparent"])})
+		Allows: allows(k), Trace: telemetry.Traceparent(k.Request.Header["Traceparent"])})
 }
 
 func idempotencyKey(h http.Header) (string, error) {

@@ -88,7 +88,7 @@ func (s *Server) admit(k *call, r route) error {
 
 func (s *Server) identify(k *call, a access) error {
 	ctx, r := k.Request.Context(), k.Request
-	p, err := s.access.Auth.Authenticate(ctx, r.Header, r.URL.RawQuery)
+	p, err := s.access.Auth.Authenticate(ctx, auth.Request{Header: r.Header, RawQuery: r.URL.RawQuery, Client: clientAddr(r)})
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func (s *Server) searchLogs(k *call) error {
 	if err != nil {
 		return err
 	}
+	q = scoped(k, q)
 	binding := query.Binding(k.tenant.ID(), k.principal.Subject, q)
 	if cursor := params["cursor"]; len(cursor) > 0 {
 		at, err := s.reading.Cursors.Decode(cursor[0], binding)
@@ -105,6 +106,9 @@ func (s *Server) getLog(k *call) error {
 		return fault.New(fault.Malformed, "id_invalid", "an id is a UUID as it was answered")
 	}
 	rec, err := s.reading.Store.Get(k.Request.Context(), k.tenant, id)
+	if err == nil && !inScope(k, &rec.Entry) {
+		return fault.New(fault.NotFound, "not_found", "there is no such entry")
+	}
 	if err != nil {
 		if fault.KindOf(err) == fault.NotFound {
 			return fault.New(fault.NotFound, "not_found", "there is no such entry")

@@ -84,7 +84,9 @@ func BenchmarkStamp(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				r := in.request("tenant")
-				in.stamp(r, Batch{Entries: sample, IdempotencyKey: keyed})
+				if _, err := in.stamp(r, Batch{Entries: sample, IdempotencyKey: keyed}); err != nil {
+					b.Fatal(err)
+				}
 				in.recycle(r)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/entry")

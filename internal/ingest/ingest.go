@@ -48,9 +48,10 @@ type Config struct {
 // Batch is the entries of one request. Accept owns them and fills in what it stamps.
 type Batch struct {
 	Entries        []logentry.Entry
-	IdempotencyKey string    // of the request; may be empty
-	ReceivedAt     time.Time // when the request came; one that is zero or ahead of the clock is now
-	Trace          string    // the request's traceparent, as telemetry.Traceparent gives it; may be empty
+	IdempotencyKey string                     // of the request; may be empty
+	ReceivedAt     time.Time                  // when the request came; one that is zero or ahead of the clock is now
+	Allows         func(*logentry.Entry) bool // whether an entry as it will be kept may come in; nil: each may
+	Trace          string                     // the request's traceparent, as telemetry.Traceparent gives it; may be empty
 }
 
 // Receipt is the answer to an accepted batch.
@@ -110,7 +111,7 @@ func New(cfg Config, q queue.Sender, tel telemetry.Telemetry) *Ingest {
 
 // Accept stamps the entries of a batch and returns when all of them are durable. Kinds of its errors:
 // Unavailable (enqueue_failed, shutting_down, unknown_outcome when ctx ended first), Full
-// (storage_full), Limited (buffer_full), TooLarge (entry_too_large).
+// (storage_full), Limited (buffer_full), TooLarge (entry_too_large), Forbidden (outside_scope).
 func (in *Ingest) Accept(ctx context.Context, t auth.Tenant, b Batch) (Receipt, error) {
 	receipt, err := in.accept(ctx, t, b)
 	if err != nil {
@@ -132,8 +133,11 @@ func (in *Ingest) accept(ctx context.Context, t auth.Tenant, b Batch) (Receipt, 
 	}
 	r := in.request(t.ID())
 	r.trace = b.Trace
-	receipt := in.stamp(r, b)
-	if err := in.checkSizes(r); err != nil {
+	receipt, err := in.stamp(r, b)
+	if err == nil {
+		err = in.checkSizes(r)
+	}
+	if err != nil {
 		in.recycle(r)
 		return Receipt{}, err
 	}
@@ -151,7 +155,7 @@ func (in *Ingest) accept(ctx context.Context, t auth.Tenant, b Batch) (Receipt, 
 		}
 		<-r.done
 	}
-	err := r.err
+	err = r.err
 	in.recycle(r)
 	if err != nil {
 		return Receipt{}, err

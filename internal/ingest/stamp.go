@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
@@ -14,8 +15,8 @@ const (
 	requestKey = "request:"
 )
 
-// stamp fills in what the service adds to each entry and writes the lines into r.
-func (in *Ingest) stamp(r *request, b Batch) Receipt {
+// stamp fills in what the service adds to each entry and writes the lines into r. An entry that may not come in ends it.
+func (in *Ingest) stamp(r *request, b Batch) (Receipt, error) {
 	now := time.Now()
 	if received := b.ReceivedAt; !received.IsZero() && received.Before(now) {
 		now = received
@@ -59,10 +60,18 @@ func (in *Ingest) stamp(r *request, b Batch) Receipt {
 		if len(e.BeforeState) > 0 || len(e.AfterState) > 0 {
 			e.Changes = logentry.Diff(e.BeforeState, e.AfterState)
 		}
+		if b.Allows != nil && !b.Allows(e) {
+			return Receipt{}, errOutside(i)
+		}
 		r.lines = append(logentry.AppendJSON(r.lines, e), '\n')
 		r.ends = append(r.ends, len(r.lines))
 	}
-	return receipt
+	return receipt, nil
+}
+
+func errOutside(i int) error {
+	return fault.New(fault.Forbidden, "outside_scope", fmt.Sprintf(
+		"entry %d of the request, counted from 1, is not one that these credentials are for; nothing of the request was kept", i+1))
 }
 
 // headerRoom is more than the header, the tag and the codec's framing take in an envelope of one entry.

@@ -25,7 +25,7 @@ func Tenant(tb testing.TB, slug string) auth.Tenant {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p, err := a.Authenticate(tb.Context(), Header(tb, []string{slug}, "reader"), "")
+	p, err := a.Authenticate(tb.Context(), auth.Request{Header: Header(tb, []string{slug}, "reader")})
 	if err != nil {
 		tb.Fatal(err)
 	}
