@@ -68,9 +68,16 @@ type Records interface {
 	// Find answers a query from the record. A backend without text search refuses text terms with
 	// kind Unavailable, code search_unavailable.
 	Find(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
+	// Export calls yield with each record that q finds, in its order, from q.After on: all of them, whatever
+	// q.Limit and q.Skip say, text too. It holds a bounded number of them; yield may keep its record. An error of yield ends it
+	// and is returned as it is. What is Put meanwhile may be seen or not; everything else is seen once.
+	Export(ctx context.Context, t auth.Tenant, q query.Query, yield func(logentry.Record) error) error
 	// Scan returns up to max records of all tenants in commit order, from after on, and where to go on.
-	// Fewer than max records means that the end was reached. For rebuilding, never for answering callers.
+	// Fewer than max records means that the end was reached. For rebuilding and following: who answers callers
+	// picks out what is theirs.
 	Scan(ctx context.Context, after Position, max int) ([]logentry.Record, Position, error)
+	// End is a position that everything durable now lies before. What is being Put may come to lie before it too.
+	End(ctx context.Context) (Position, error)
 }
 
 // Backlog is what is recorded but not yet indexed. It is kept as ids; the entries come from the record.
