@@ -81,6 +81,12 @@ func testStore(t *testing.T, open func(t *testing.T) store.Store) {
 		{"the backlog forgets ids without a record", testBacklogGone},
 		{"the quarantine keeps what it was given, newest first", testQuarantine},
 		{"a slug is taken once", testTenants},
+		{"a tenant is changed by who saw its version, and removed", testTenantChanges},
+		{"a document is changed by who saw its version, and deleted", testDocuments},
+		{"documents are listed by id, a tenant's own", testDocumentLists},
+		{"a document that has expired is found by no read", testDocumentsExpire},
+		{"changes of documents are found by their time, deletions too", testDocumentChanges},
+		{"of many who make or change a document at once one does", testDocumentRaces},
 		{"a closed store says so", testClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
@@ -454,6 +460,7 @@ func testTenants(t *testing.T, s store.Store) {
 		}
 	}
 	wantKind(t, s.CreateTenant(t.Context(), tenant.Info{ID: "cccccccccccc", Slug: "acme", CreatedAt: at}), fault.Conflict, "tenant_exists")
+	acme.Version, zeta.Version = 1, 1
 	all, err := s.ListTenants(t.Context())
 	if err != nil || !reflect.DeepEqual(all, []tenant.Info{acme, zeta}) {
 		t.Fatalf("tenants are %+v, %v", all, err)

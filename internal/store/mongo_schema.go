@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/ocelot-log/ocelot/internal/document"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -14,23 +16,54 @@ import (
 
 // mongoSchemaVersion is what Migrate brings a database to. A number goes up when a binary of the number
 // before could not work with what the new one needs.
-const mongoSchemaVersion = 1
+const mongoSchemaVersion = 2 // 1 knows no documents, and takes a suspended tenant for any other
 
 // mongoIndex is an index that must be there.
 type mongoIndex struct {
 	collection, name string
 	keys             bson.D
 	unique           bool
+	expire           time.Duration // how long after the time in its field MongoDB removes a document; 0: never
 }
 
 // mongoIndexes are all but those of _id. Each on entries costs a Put about a third of what the record itself
 // costs, so there is one: lists of a tenant by time, and what the filters of such lists narrow.
 func mongoIndexes() []mongoIndex {
-	return []mongoIndex{
-		{mongoEntries, "tenant_time", bson.D{{Key: mongoTenant, Value: 1}, {Key: mongoTimestamp, Value: -1}, {Key: mongoID, Value: -1}}, false},
-		{mongoBacklog, "oldest", bson.D{{Key: "at", Value: 1}, {Key: mongoID, Value: 1}}, false},
-		{mongoTenants, "slug", bson.D{{Key: "slug", Value: 1}}, true},
+	all := []mongoIndex{
+		{collection: mongoEntries, name: "tenant_time", keys: bson.D{{Key: mongoTenant, Value: 1}, {Key: mongoTimestamp, Value: -1}, {Key: mongoID, Value: -1}}},
+		{collection: mongoBacklog, name: "oldest", keys: bson.D{{Key: "at", Value: 1}, {Key: mongoID, Value: 1}}},
+		{collection: mongoTenants, name: "slug", keys: bson.D{{Key: "slug", Value: 1}}, unique: true},
 	}
+	for _, kind := range document.Kinds() {
+		all = append(all,
+			mongoIndex{collection: string(kind), name: "tenant", keys: bson.D{{Key: "tenant", Value: 1}, {Key: mongoID, Value: 1}}},
+			mongoIndex{collection: string(kind), name: "changed", keys: bson.D{{Key: "changed_at", Value: 1}, {Key: mongoID, Value: 1}}},
+			mongoIndex{collection: string(kind), name: "expired", keys: bson.D{{Key: "expires_at", Value: 1}}, expire: tombstones})
+	}
+	return all
+}
+
+// mongoCollections are all of them.
+func mongoCollections() []string {
+	all := []string{mongoEntries, mongoCommits, mongoBacklog, mongoQuarantine, mongoTenants, mongoMeta}
+	for _, kind := range document.Kinds() {
+		all = append(all, string(kind))
+	}
+	return all
+}
+
+func (ix mongoIndex) model() mongo.IndexModel {
+	o := options.Index().SetName(ix.name).SetUnique(ix.unique)
+	if ix.expire > 0 {
+		o.SetExpireAfterSeconds(int32(ix.expire.Seconds()))
+	}
+	return mongo.IndexModel{Keys: ix.keys, Options: o}
+}
+
+// is says whether an index that is there is this one.
+func (ix mongoIndex) is(s mongo.IndexSpecification) bool {
+	return s.Name == ix.name && ix.unique == (s.Unique != nil && *s.Unique) &&
+		(ix.expire == 0 || s.ExpireAfterSeconds != nil && *s.ExpireAfterSeconds == int32(ix.expire.Seconds()))
 }
 
 func schemaMissing(database string) *fault.Error {
@@ -65,14 +98,14 @@ func (m *Mongo) Migrate(ctx context.Context) error {
 	if _, err := m.schemaVersion(ctx); err != nil {
 		return mongoFault(err, "migrate")
 	}
-	for _, name := range []string{mongoEntries, mongoCommits, mongoBacklog, mongoQuarantine, mongoTenants, mongoMeta} {
+	for _, name := range mongoCollections() {
 		err := m.db.CreateCollection(ctx, name)
 		if err != nil && !slices.Contains(mongo.ErrorCodes(err), mongoNamespaceExists) {
 			return mongoFault(err, "make the collection "+name)
 		}
 	}
 	for _, ix := range mongoIndexes() {
-		_, err := m.db.Collection(ix.collection).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: ix.keys, Options: options.Index().SetName(ix.name).SetUnique(ix.unique)})
+		_, err := m.db.Collection(ix.collection).Indexes().CreateOne(ctx, ix.model())
 		if codes := mongo.ErrorCodes(err); slices.Contains(codes, 85) || slices.Contains(codes, 86) { // other options, other keys
 			return fault.New(fault.Conflict, "schema_conflict", fmt.Sprintf("the index %s of %s.%s exists with another definition: drop it and migrate again", ix.name, m.cfg.Database, ix.collection))
 		}
@@ -125,10 +158,8 @@ func (m *Mongo) CheckSchema(ctx context.Context) error {
 		if err != nil {
 			return mongoFault(err, "check the indexes of "+ix.collection)
 		}
-		if !slices.ContainsFunc(have, func(s mongo.IndexSpecification) bool {
-			return s.Name == ix.name && ix.unique == (s.Unique != nil && *s.Unique)
-		}) {
-			return fault.New(fault.Conflict, "schema_incomplete", fmt.Sprintf("the index %s of %s.%s is missing or not unique: run ocelot migrate", ix.name, m.cfg.Database, ix.collection))
+		if !slices.ContainsFunc(have, ix.is) {
+			return fault.New(fault.Conflict, "schema_incomplete", fmt.Sprintf("the index %s of %s.%s is missing or of another kind: run ocelot migrate", ix.name, m.cfg.Database, ix.collection))
 		}
 	}
 	return nil

@@ -50,6 +50,13 @@ var schema = []string{
 	`CREATE TABLE IF NOT EXISTS quarantine(num INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
 		body BLOB, receives INTEGER NOT NULL, sent_at INTEGER, at INTEGER NOT NULL)`,
 	`CREATE TABLE IF NOT EXISTS tenants(num INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created_at INTEGER NOT NULL)`,
+	// What a tenant got later stands beside it, so that a file of an older version needs no change.
+	`CREATE TABLE IF NOT EXISTS tenant_state(id TEXT PRIMARY KEY, settings TEXT NOT NULL, suspended INTEGER NOT NULL, delete_at INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID`,
+	`CREATE TABLE IF NOT EXISTS documents(kind TEXT NOT NULL, id TEXT NOT NULL, tenant TEXT NOT NULL, body BLOB, version INTEGER NOT NULL,
+		changed_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, UNIQUE(kind, id))`,
+	`CREATE INDEX IF NOT EXISTS documents_tenant ON documents(kind, tenant, id)`,
+	`CREATE INDEX IF NOT EXISTS documents_changed ON documents(kind, changed_at)`,
+	`CREATE INDEX IF NOT EXISTS documents_expired ON documents(expires_at) WHERE expires_at>0`,
 }
 
 // texts are the statements of many marks.

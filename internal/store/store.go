@@ -7,6 +7,7 @@
 //   - JSON is kept byte for byte, with its SHA-256 computed on Put; a read verifies nothing twice but
 //     returns the same bytes.
 //   - A read never returns a record of another tenant than the one that was asked for.
+//   - Documents, the small things besides entries, and tenants change by compare-and-set: see Documents.
 //
 // What it leaves to its caller: valid records (the validator's business), and not to change a slice
 // while a call is running. Returned slices belong to the caller. All methods may be called concurrently.
@@ -108,6 +109,13 @@ type Tenants interface {
 	CreateTenant(ctx context.Context, t tenant.Info) error
 	// ListTenants returns all tenants by slug.
 	ListTenants(ctx context.Context) ([]tenant.Info, error)
+	// UpdateTenant puts Name, Settings, Suspended and DeleteAt in place of what the tenant with t.ID has, and
+	// returns it as it is kept. Kind Conflict, code tenant_changed: its version is not t.Version any more. Kind
+	// NotFound, code tenant_not_found: there is none.
+	UpdateTenant(ctx context.Context, t tenant.Info) (tenant.Info, error)
+	// DeleteTenant removes the tenant itself, by its internal id, once everything of it is gone; from then on its
+	// slug may be given to another. One that is not there is none the worse.
+	DeleteTenant(ctx context.Context, id string) error
 }
 
 // Store is all of it and the life of the connection.
@@ -116,6 +124,7 @@ type Store interface {
 	Backlog
 	Quarantine
 	Tenants
+	Documents
 	// Ping says whether the store answers.
 	Ping(ctx context.Context) error
 	// Close releases what the backend holds; calls still running end first.
