@@ -2,24 +2,13 @@ package httpapi
 
 import (
 	"net/http"
+	"net/netip"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
-)
-
-// access is who may use a route.
-type access uint8
-
-const (
-	unruled  access = iota // nobody said; New refuses it
-	open                   // everybody, without credentials
-	known                  // everybody with credentials; the request is about no tenant
-	writers                // those who may post entries of the request's tenant
-	readers                // those who may read entries of the request's tenant
-	platform               // platform admins; the request is about no tenant
 )
 
 // route is a row of the table of routes.
@@ -49,13 +38,14 @@ type call struct {
 	*gin.Context
 	principal auth.Principal // zero on open routes
 	tenant    auth.Tenant    // zero where the request is about no tenant
+	client    netip.Addr     // who sent it, as far as trusted proxies tell; zero where nobody can say
 	handed    bool           // to ingest, which counts its own refusals
 }
 
 // serve settles who is calling and for whom before the handler sees the request.
 func (s *Server) serve(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		k := call{Context: c}
+		k := call{Context: c, client: s.client(c.Request)}
 		err := s.admit(&k, r)
 		if err == nil {
 			err = r.serve(s, &k)
@@ -72,10 +62,8 @@ func (s *Server) serve(r route) gin.HandlerFunc {
 
 // admit checks credentials, role, tenant and the absence of parameters, in this order.
 func (s *Server) admit(k *call, r route) error {
-	if r.access != open {
-		if err := s.identify(k, r.access); err != nil {
-			return err
-		}
+	if err := s.identify(k, r); err != nil {
+		return err
 	}
 	if raw := k.Request.URL.RawQuery; raw != "" && !r.parameters {
 		if _, err := query.ParseRawQuery(raw); err != nil {
@@ -84,22 +72,6 @@ func (s *Server) admit(k *call, r route) error {
 		return fault.New(fault.Malformed, "unknown_parameter", "this route takes no parameters")
 	}
 	return nil
-}
-
-func (s *Server) identify(k *call, a access) error {
-	ctx, r := k.Request.Context(), k.Request
-	p, err := s.access.Auth.Authenticate(ctx, auth.Request{Header: r.Header, RawQuery: r.URL.RawQuery, Client: clientAddr(r)})
-	if err != nil {
-		return err
-	}
-	k.principal = p
-	if a == writers && !p.Can(auth.Writer) || a == readers && !p.Can(auth.Reader) || a == platform && !p.Platform() {
-		return fault.New(fault.Forbidden, "insufficient_role", "these credentials do not have the role for this")
-	}
-	if a == writers || a == readers {
-		k.tenant, err = p.Tenant(ctx, r.Header["X-Tenant-Id"])
-	}
-	return err
 }
 
 // write sends an answer whose content type is set.

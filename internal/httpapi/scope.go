@@ -1,9 +1,6 @@
 package httpapi
 
 import (
-	"net/http"
-	"net/netip"
-
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
@@ -30,10 +27,4 @@ func allows(k *call) func(*logentry.Entry) bool {
 		return nil
 	}
 	return func(e *logentry.Entry) bool { return inScope(k, e) }
-}
-
-// clientAddr is the address that a request comes from.
-func clientAddr(r *http.Request) netip.Addr {
-	at, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero value is nowhere
-	return at.Addr().Unmap()
 }

@@ -42,6 +42,7 @@ type Config struct {
 	PingTimeout   time.Duration // for each dependency's answer to /health; default 2 s
 	ShutdownGrace time.Duration // how long requests may go on after the stop began; default 20 s
 	InFlightBytes int64         // inflated bytes of all bodies together; default 64 MiB
+	Proxies       Proxies       // whose X-Forwarded-For and X-Forwarded-Proto are believed; default nobody's
 }
 
 func (c Config) withDefaults() Config {
@@ -106,10 +107,8 @@ func New(cfg Config, access Access, w Writing, r Reading, tel telemetry.Telemetr
 	}))
 	s.health = health{queue: w.Queue, store: r.Store, index: r.Index, timeout: s.cfg.PingTimeout}
 	s.budget.left.Store(s.cfg.InFlightBytes)
-	for _, r := range routes {
-		if r.access == unruled {
-			return nil, fmt.Errorf("httpapi: nobody said who may %s %s", r.method, r.path)
-		}
+	if err := ruled(routes); err != nil {
+		return nil, err
 	}
 	s.handler = s.newEngine()
 	return s, nil
