@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
@@ -86,6 +87,7 @@ type Mongo struct {
 
 	scratch chan *mongoPut // memory for Puts, a few of them
 	ids     logentry.IDs   // of what is in quarantine
+	purged  atomic.Int64   // when expired counters were last removed, in nanoseconds
 }
 
 // The collections.
@@ -95,6 +97,7 @@ const (
 	mongoBacklog    = "backlog"
 	mongoQuarantine = "quarantine"
 	mongoTenants    = "tenants"
+	mongoCounters   = "counters"
 	mongoMeta       = "meta" // the version of the schema, the number of the last commit
 )
 

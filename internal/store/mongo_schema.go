@@ -32,6 +32,7 @@ func mongoIndexes() []mongoIndex {
 	all := []mongoIndex{
 		{collection: mongoEntries, name: "tenant_time", keys: bson.D{{Key: mongoTenant, Value: 1}, {Key: mongoTimestamp, Value: -1}, {Key: mongoID, Value: -1}}},
 		{collection: mongoBacklog, name: "oldest", keys: bson.D{{Key: "at", Value: 1}, {Key: mongoID, Value: 1}}},
+		{collection: mongoCounters, name: "expiry", keys: bson.D{{Key: "until", Value: 1}}},
 		{collection: mongoTenants, name: "slug", keys: bson.D{{Key: "slug", Value: 1}}, unique: true},
 	}
 	for _, kind := range document.Kinds() {
@@ -45,7 +46,7 @@ func mongoIndexes() []mongoIndex {
 
 // mongoCollections are all of them.
 func mongoCollections() []string {
-	all := []string{mongoEntries, mongoCommits, mongoBacklog, mongoQuarantine, mongoTenants, mongoMeta}
+	all := []string{mongoEntries, mongoCommits, mongoBacklog, mongoQuarantine, mongoTenants, mongoCounters, mongoMeta}
 	for _, kind := range document.Kinds() {
 		all = append(all, string(kind))
 	}

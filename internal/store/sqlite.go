@@ -36,6 +36,7 @@ type SQLite struct {
 	stmts   sync.Map // text → *sql.Stmt on the readers
 	scratch sync.Pool
 	backlog atomic.Int64
+	purged  atomic.Int64 // when expired counters were last removed, in nanoseconds
 }
 
 var schema = []string{
@@ -49,6 +50,8 @@ var schema = []string{
 	`CREATE TABLE IF NOT EXISTS backlog(num INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL)`,
 	`CREATE TABLE IF NOT EXISTS quarantine(num INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
 		body BLOB, receives INTEGER NOT NULL, sent_at INTEGER, at INTEGER NOT NULL)`,
+	`CREATE TABLE IF NOT EXISTS counters(key TEXT PRIMARY KEY, total INTEGER NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID`,
+	`CREATE INDEX IF NOT EXISTS counters_expiry ON counters(expires_at)`,
 	`CREATE TABLE IF NOT EXISTS tenants(num INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created_at INTEGER NOT NULL)`,
 	// What a tenant got later stands beside it, so that a file of an older version needs no change.
 	`CREATE TABLE IF NOT EXISTS tenant_state(id TEXT PRIMARY KEY, settings TEXT NOT NULL, suspended INTEGER NOT NULL, delete_at INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID`,

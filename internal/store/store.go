@@ -125,6 +125,7 @@ type Store interface {
 	Quarantine
 	Tenants
 	Documents
+	Counters
 	// Ping says whether the store answers.
 	Ping(ctx context.Context) error
 	// Close releases what the backend holds; calls still running end first.
