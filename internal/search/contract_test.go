@@ -45,6 +45,9 @@ func testIndex(t *testing.T, open func(t *testing.T) backend) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
+	for _, c := range statsCases {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+	}
 }
 
 func mustAdd(t testing.TB, x backend, records []logentry.Record) {

@@ -27,3 +27,6 @@ func Compile(where query.Node) (out []Part, err error) {
 	}
 	return out, err
 }
+
+// CompareValues is the order of two values that are equally frequent.
+func CompareValues(f query.Field, a, b string) int { return compareValues(f, a, b) }

@@ -37,6 +37,7 @@ type found struct {
 			Sort []int64 `json:"sort"` // nanoseconds, id_high, id_low
 		} `json:"hits"`
 	} `json:"hits"`
+	Aggregations map[string]aggregation `json:"aggregations"`
 }
 
 func (o *OpenSearch) searchPath() string { return "/" + o.cfg.Prefix + "/_search" }
@@ -53,20 +54,7 @@ func (o *OpenSearch) Search(ctx context.Context, t auth.Tenant, q query.Query) (
 	if t.IsZero() || where.constant == none {
 		return empty(q), nil
 	}
-	const doing = "search"
-	if err := o.silence.broken(o.at); err != nil {
-		return query.Page{}, fault.Wrap(err, doing)
-	}
-	left := o.cfg.CallTimeout
-	if deadline, is := ctx.Deadline(); is {
-		left = min(left, time.Until(deadline))
-	}
-	ctx, done := o.watch(ctx, left)
-	defer done()
-	// A tenant's searches go to the same copies of the shards, whose memory they warm.
-	r := request{method: "POST", path: o.searchPath(), body: searchBody(t.ID(), where, q),
-		query: searchQuery + "&preference=" + url.QueryEscape("t-"+t.ID()) + "&cancel_after_time_interval=" + strconv.FormatInt(max(1, left.Milliseconds()), 10) + "ms"}
-	f, err := o.page(ctx, r, doing)
+	f, err := o.ask(ctx, t, "search", searchQuery, searchBody(t.ID(), where, q))
 	if err != nil {
 		return query.Page{}, err
 	}
@@ -86,6 +74,22 @@ func (o *OpenSearch) Search(ctx context.Context, t auth.Tenant, q query.Query) (
 		page.Hits = append(page.Hits, query.Hit{Position: query.Position{At: time.Unix(0, h.Sort[0]).UTC(), ID: idOf(h.Sort[1], h.Sort[2])}})
 	}
 	return page, nil
+}
+
+// ask sends a tenant's search, bounded by ctx and the call timeout: whichever ends it, the cluster stops too.
+func (o *OpenSearch) ask(ctx context.Context, t auth.Tenant, doing, params string, body []byte) (found, error) {
+	if err := o.silence.broken(o.at); err != nil {
+		return found{}, fault.Wrap(err, doing)
+	}
+	left := o.cfg.CallTimeout
+	if deadline, is := ctx.Deadline(); is {
+		left = min(left, time.Until(deadline))
+	}
+	ctx, done := o.watch(ctx, left)
+	defer done()
+	// A tenant's searches go to the same copies of the shards, whose memory they warm.
+	return o.page(ctx, request{method: "POST", path: o.searchPath(), body: body,
+		query: params + "&preference=" + url.QueryEscape("t-"+t.ID()) + "&cancel_after_time_interval=" + strconv.FormatInt(max(1, left.Milliseconds()), 10) + "ms"}, doing)
 }
 
 // A shard that was just made, or that moves, is nowhere for some tens of milliseconds, and a search in that
@@ -132,8 +136,8 @@ func (o *OpenSearch) page(ctx context.Context, r request, doing string) (f found
 	return f, nil
 }
 
-// searchBody is the question. The tenant is its first condition, whatever else is asked.
-func searchBody(tenant string, where clause, q query.Query) []byte {
+// conditions are the query of a question. The tenant is the first condition, whatever else is asked.
+func conditions(tenant string, where clause) string {
 	filter, not := []string{is("tenant_id", tenant).json}, []string(nil)
 	switch {
 	case where.constant == all:
@@ -142,7 +146,12 @@ func searchBody(tenant string, where clause, q query.Query) []byte {
 	default:
 		filter = append(filter, where.json)
 	}
-	b := append([]byte(`{"query":`), boolQuery(filter, not)...)
+	return boolQuery(filter, not)
+}
+
+// searchBody is a question for entries.
+func searchBody(tenant string, where clause, q query.Query) []byte {
+	b := append([]byte(`{"query":`), conditions(tenant, where)...)
 	field, order := "timestamp", "desc"
 	if q.Sort == query.ReceivedNewestFirst || q.Sort == query.ReceivedOldestFirst {
 		field = "received_at"

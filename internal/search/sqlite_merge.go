@@ -134,8 +134,15 @@ func (x *SQLite) removeGarbage(c *sqlite.Conn, pages int) error {
 // step merges until about so many pages are written, and says whether all is merged.
 func (m *merge) step(c *sqlite.Conn, out *pageWriter, pages int) (done bool, err error) {
 	m.out.out = out
+	fetch := func(from, to int64) ([][]byte, error) {
+		rows, err := c.Query("SELECT block FROM fts_data WHERE id BETWEEN ? AND ? ORDER BY id", from, to)
+		if err != nil {
+			return nil, err
+		}
+		return blobs(rows)
+	}
 	for _, r := range m.inputs {
-		r.c = c
+		r.fetch = fetch
 	}
 	if m.live == nil {
 		for _, r := range m.inputs {

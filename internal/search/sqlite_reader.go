@@ -3,13 +3,11 @@ package search
 import (
 	"database/sql"
 	"encoding/binary"
-
-	"github.com/ocelot-log/ocelot/internal/sqlite"
 )
 
 // segmentReader goes through a segment from its first term to its last.
 type segmentReader struct {
-	c *sqlite.Conn
+	fetch func(from, to int64) ([][]byte, error) // blocks by their ids
 	segment
 	read int      // pages fetched
 	wait [][]byte // pages fetched and not yet begun
@@ -35,11 +33,8 @@ func (r *segmentReader) load() (bool, error) {
 			return false, nil
 		}
 		upTo := min(r.read+pagesInRead, r.pages)
-		rows, err := r.c.Query("SELECT block FROM fts_data WHERE id BETWEEN ? AND ? ORDER BY id", pageID(r.id, r.read+1), pageID(r.id, upTo))
-		if err != nil {
-			return false, err
-		}
-		if r.wait, err = blobs(rows); err != nil {
+		var err error
+		if r.wait, err = r.fetch(pageID(r.id, r.read+1), pageID(r.id, upTo)); err != nil {
 			return false, err
 		}
 		if len(r.wait) != upTo-r.read {

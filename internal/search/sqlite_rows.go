@@ -26,6 +26,21 @@ func (f *finder) buckets(s span) (low, high int64) {
 	return low, high
 }
 
+// inside are the first and the last bucket whose entries are all of a time.
+func (f *finder) inside(s span) (low, high int64) {
+	low, high = f.buckets(s)
+	if s.from > 0 {
+		low += f.spill
+		if s.from%bucketWidth != 0 {
+			low++
+		}
+	}
+	if s.to != maxTime {
+		high = bucketOf(s.to) - 1
+	}
+	return low, high
+}
+
 // between is rows in some buckets only.
 func (f *finder) between(p part, low, high int64, newest bool, yield func(row int64, d doc) bool) (err error) {
 	if low > high || p.at.to <= 0 {
@@ -64,16 +79,7 @@ func (f *finder) count(p part, limit int64) (n int64, err error) {
 		return 0, nil
 	}
 	low, high := f.buckets(p.at)
-	inLow, inHigh := low, high
-	if p.at.from > 0 {
-		inLow = low + f.spill
-		if p.at.from%bucketWidth != 0 {
-			inLow++
-		}
-	}
-	if p.at.to != maxTime {
-		inHigh = bucketOf(p.at.to) - 1
-	}
+	inLow, inHigh := f.inside(p.at)
 	each := func(low, high int64) error {
 		if low > high || n >= limit {
 			return nil

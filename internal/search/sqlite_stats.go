@@ -1,0 +1,285 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/sqlite"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
+)
+
+// Stats finds the rows that match and then goes through the terms of what is counted.
+func (x *SQLite) Stats(ctx context.Context, t auth.Tenant, q query.Query, r StatsRequest) (Stats, error) {
+	s, err := x.stats(ctx, t, q, r)
+	return s, sqlite.Fault(damaged(err), "count")
+}
+
+func (x *SQLite) stats(ctx context.Context, t auth.Tenant, q query.Query, r StatsRequest) (s Stats, err error) {
+	leave, err := x.enter()
+	if err != nil {
+		return s, err
+	}
+	defer leave()
+	x.tenantsMu.RLock()
+	num, known := x.tenants[t.ID()]
+	x.tenantsMu.RUnlock()
+	if !known || t.IsZero() {
+		return noStats(r), nil
+	}
+	tenant := appendTenant(nil, num)
+	parts, err := compile(q.Where, tenant)
+	if err != nil {
+		return s, err
+	}
+	var spill int64
+	conn, err := x.db.Reader().Conn(ctx)
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = conn.Close() }()
+	// All is read from one state of the file: segments go when they are merged.
+	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+		return s, err
+	}
+	defer func() {
+		if _, end := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err == nil {
+			err = end
+		}
+	}()
+	if err := conn.QueryRowContext(ctx, "SELECT value FROM facts WHERE name = 'spill'").Scan(&spill); err != nil {
+		return s, err
+	}
+	terms, err := newTermReader(ctx, conn)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, terms.close()) }()
+	c := counter{finder: finder{ctx: ctx, conn: conn, spill: spill, parts: parts}, terms: terms, tenant: tenant}
+	return c.count(r)
+}
+
+// counter answers one request.
+type counter struct {
+	finder
+	terms  *termReader
+	tenant []byte
+	set    rowSet
+	total  int64
+}
+
+func (c *counter) count(r StatsRequest) (s Stats, err error) {
+	for _, p := range c.parts {
+		if err := c.collect(p); err != nil {
+			return s, err
+		}
+	}
+	c.set.sort()
+	first, last := int64(math.MaxInt64), int64(-1) // times
+	if err := c.eachTime(func(_ int64, at int64) { c.total++; first, last = min(first, at), max(last, at) }); err != nil {
+		return s, err
+	}
+	if c.total == 0 {
+		return noStats(r), nil
+	}
+	s.Total = c.total
+	for _, f := range r.Facets {
+		facet, err := c.facet(f, r.Top)
+		if err != nil {
+			return s, err
+		}
+		s.Facets = append(s.Facets, facet)
+	}
+	if r.Interval.wanted() {
+		step, err := r.Interval.choose(first, last)
+		if err != nil {
+			return s, err
+		}
+		s.Histogram, err = c.histogram(step, first, last)
+		if err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+const selectRowsOnly = "SELECT rowid FROM fts WHERE fts MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid"
+
+// collect adds the rows of a part. Where the time of each entry in some buckets fits anyhow, the docs are
+// not looked at, and where all of the tenant's entries match, not even the rows.
+func (c *counter) collect(p part) error {
+	if p.at.from >= p.at.to || p.at.to <= 0 {
+		return nil
+	}
+	if c.spill > 0 {
+		return c.rows(p, false, func(row int64, d doc) bool {
+			c.set.rows = append(c.set.rows, row)
+			c.set.moved = append(c.set.moved, moved{row, d.at})
+			return true
+		})
+	}
+	keep := func(row int64, _ doc) bool { c.set.rows = append(c.set.rows, row); return true }
+	low, high := c.buckets(p.at)
+	inLow, inHigh := c.inside(p.at)
+	if !p.whenever() || inLow > inHigh {
+		return c.between(p, low, high, false, keep)
+	}
+	if err := c.between(p, low, inLow-1, false, keep); err != nil {
+		return err
+	}
+	if p.match == (&compiler{tenant: string(c.tenant)}).all() {
+		c.set.whole = append(c.set.whole, rowRange{bucketStart(inLow), bucketStart(inHigh+1) - 1})
+	} else if err := c.matching(p.match, inLow, inHigh); err != nil {
+		return err
+	}
+	return c.between(p, inHigh+1, high, false, keep)
+}
+
+// matching adds the rows of some buckets that FTS5 finds.
+func (c *counter) matching(match string, low, high int64) (err error) {
+	rows, err := c.conn.QueryContext(c.ctx, selectRowsOnly, match, bucketStart(low), bucketStart(high+1)-1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var row int64
+	for rows.Next() {
+		if err := rows.Scan(&row); err != nil {
+			return err
+		}
+		c.set.rows = append(c.set.rows, row)
+	}
+	return rows.Err()
+}
+
+// eachTime calls yield for every row of the set with its time, which is that of its bucket: buckets are
+// narrower than any interval, and no interval ends inside of one.
+func (c *counter) eachTime(yield func(row, at int64)) error {
+	for i, row := range c.set.rows {
+		if c.set.moved != nil {
+			yield(row, c.set.moved[i].at)
+		} else {
+			yield(row, bucketTime(row))
+		}
+	}
+	for _, r := range c.set.whole {
+		err := c.terms.each(append(append([]byte{mainIndex}, c.tenant...), markAll), r.from, r.to, func([]byte) {}, func(row int64) { yield(row, bucketTime(row)) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bucketTime is the first moment of a row's bucket.
+func bucketTime(row int64) int64 { return (row>>slotBits - 1) * bucketWidth }
+
+// facet counts the values of a field.
+func (c *counter) facet(f query.Field, top int) (Facet, error) {
+	out := Facet{Field: f, Exact: true}
+	low, high := c.set.ends()
+	var value []byte
+	var n int64
+	has := c.set.finder()
+	end := func() {
+		if n == 0 {
+			return
+		}
+		if s, ok := facetValue(f, value); ok {
+			out.Values = append(out.Values, Count{s, n})
+		}
+		if n = 0; len(out.Values) >= 4*top+1000 { // cutting now and then costs less than a heap
+			out.Values = sortCounts(f, out.Values, top)
+		}
+	}
+	err := c.terms.each(fieldPrefix(c.tenant, f), low, high, func(rest []byte) {
+		end()
+		value = append(value[:0], rest...)
+		has.again()
+	}, func(row int64) {
+		if has.row(row) {
+			n++
+		}
+	})
+	end()
+	out.Values = sortCounts(f, out.Values, top)
+	return out, err
+}
+
+// facetValue is the value that a term has behind its mark.
+func facetValue(f query.Field, term []byte) (string, bool) {
+	if f == query.IPAddress {
+		return addressValue(term)
+	}
+	return termValue(term), true
+}
+
+// histogram counts by time and severity.
+func (c *counter) histogram(step time.Duration, first, last int64) (*Histogram, error) {
+	h := &Histogram{Interval: step}
+	origin := first / int64(step)
+	buckets := make([]Bucket, last/int64(step)-origin+1)
+	err := c.eachTime(func(_, at int64) { buckets[at/int64(step)-origin].Count++ })
+	if err != nil {
+		return nil, err
+	}
+	low, high := c.set.ends()
+	var by logentry.Severity
+	has := c.set.finder()
+	err = c.terms.each(fieldPrefix(c.tenant, query.Severity), low, high, func(rest []byte) {
+		by, _ = logentry.ParseSeverity(termValue(rest))
+		has.again()
+	}, func(row int64) {
+		if has.row(row) {
+			buckets[c.set.timeOf(row)/int64(step)-origin].BySeverity[by]++
+		}
+	})
+	for i, b := range buckets {
+		if b.Count > 0 {
+			b.Start = time.Unix(0, (origin+int64(i))*int64(step)).UTC()
+			h.Buckets = append(h.Buckets, b)
+		}
+	}
+	return h, err
+}
+
+// decoded undoes encoded.
+var decoded = func() (t [256]byte) {
+	for c, to := range encoded {
+		t[to] = byte(c)
+	}
+	return t
+}()
+
+// termValue is the value that appendValue encoded.
+func termValue(term []byte) string {
+	out := make([]byte, 0, len(term))
+	for i := 0; i < len(term); i++ {
+		if term[i] == escape && i+1 < len(term) {
+			i++
+			out = append(out, term[i])
+			continue
+		}
+		out = append(out, decoded[term[i]])
+	}
+	return string(out)
+}
+
+// addressValue is the address that appendAddress encoded, in its one spelling. Those with a zone are not
+// counted: OpenSearch keeps them as what can't be.
+func addressValue(term []byte) (string, bool) {
+	if len(term) != 32 {
+		return "", false
+	}
+	s := make([]byte, 0, 39)
+	for i := 0; i < 32; i += 4 {
+		if i > 0 {
+			s = append(s, ':')
+		}
+		s = append(s, term[i:i+4]...)
+	}
+	return query.Address(string(s))
+}
