@@ -75,6 +75,7 @@ func testStore(t *testing.T, open func(t *testing.T) store.Store) {
 		{"find that takes too long is a timeout", testFindTimeout},
 		{"an export is what the tree means, whole and in order", testExport},
 		{"an export of many keeps its order over its parts", testExportMany},
+		{"an export of large records is whole", testExportLarge},
 		{"an export ends when its receiver or its caller says so, and sees one tenant", testExportEnds},
 		{"the end is after everything and before what comes", testEnd},
 		{"the backlog is read oldest first until it is dropped", testBacklog},

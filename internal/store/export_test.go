@@ -3,9 +3,12 @@ package store_test
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/fault"
@@ -81,6 +84,32 @@ func testExportMany(t *testing.T, s store.Store) {
 					t.Fatalf("%s, %s: record %d is %s, want %s", name, order, i, got[i].ID, want[i].ID)
 				}
 			}
+		}
+	}
+}
+
+func testExportLarge(t *testing.T, s store.Store) {
+	tn, m := authtest.Tenant(t, "acme"), newMaker(54)
+	records := m.records(tn.ID(), 400) // 80 MiB, which nobody holds at once
+	for i := range records {
+		if i%2 == 0 {
+			records[i].Metadata = jsontext.Value(`{"text":"` + strings.Repeat("x", 200<<10) + strconv.Itoa(i) + `"}`)
+			records[i] = recordOf(records[i].Entry)
+		}
+	}
+	putNew(t, s, records)
+	for order, sort := range sorts {
+		want := oracle(records, nil, sort)
+		n := 0
+		err := s.Export(t.Context(), tn, query.Query{Sort: sort}, func(r logentry.Record) error {
+			if n < len(want) && r.ID != want[n].ID {
+				t.Fatalf("%s: record %d is %s, want %s", order, n, r.ID, want[n].ID)
+			}
+			n++
+			return nil
+		})
+		if err != nil || n != len(want) {
+			t.Fatalf("%s: %d records, want %d, %v", order, n, len(want), err)
 		}
 	}
 }

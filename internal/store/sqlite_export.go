@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -14,17 +15,29 @@ import (
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
-// exportAtOnce is how many places of the index of times are looked at before their records are handed over:
-// a few megabytes. Where entries came in about the order of their times each block is opened once or
-// twice; where they did not, once for each time that this many were handed over.
-const exportAtOnce = 8192
+// exportAtOnce is how many places of the index of times are looked at before their records are handed over.
+// Where entries came in about the order of their times each block is opened once or twice; where they did
+// not, once for each time that this many were handed over. exportBytes bounds what these hold together:
+// where records are large, fewer are looked at.
+const (
+	exportAtOnce = 8192
+	exportFew    = 64 // no fewer, so that the bound is for records of up to 256 KiB
+	exportBytes  = 16 << 20
+)
+
+// errExportBytes means that so many records at once would hold too much.
+var errExportBytes = errors.New("too many bytes for one part of an export")
 
 // Export hands over the records of a query part by part, and holds nothing open while it does: a reader that
 // takes its time keeps neither a connection nor old pages.
 func (s *SQLite) Export(ctx context.Context, t auth.Tenant, q query.Query, yield func(logentry.Record) error) error {
 	q.Skip, q.Total = 0, query.TotalNone
-	for size := 256; ; size = min(4*size, exportAtOnce) {
+	for size := 4 * exportFew; ; size = min(2*size, exportAtOnce) {
 		records, last, more, err := s.exportPart(ctx, t, q, size)
+		for errors.Is(err, errExportBytes) {
+			size /= 4
+			records, last, more, err = s.exportPart(ctx, t, q, size)
+		}
 		if err != nil {
 			return failed(err, "export")
 		}
@@ -80,23 +93,28 @@ func (f *finding) exportTimes(ctx context.Context, size int) (records []logentry
 	}
 	slices.SortFunc(places, func(a, b located) int { return cmp.Compare(a.place, b.place) })
 	records = make([]logentry.Record, len(places))
+	held := 0
 	err = f.s.visit(ctx, places, func(b *block, tenantID string, here []located) error {
 		if !mayMatch(f.q.Where, b.all()) {
 			return nil
 		}
 		for _, l := range here {
 			slot := int(l.place % blockSlots)
-			if slot >= b.n || b.jsons[slot] == nil {
+			if slot >= b.n || !mayMatch(f.q.Where, b.jsons[slot]) {
 				continue
 			}
 			r, ok, err := f.matches(bytes.Clone(b.jsons[slot]))
 			if err != nil {
 				return err
 			}
-			if ok {
-				r.TenantID = tenantID
-				records[l.index] = r
+			if !ok {
+				continue
 			}
+			if held += len(r.JSON); held > exportBytes && size > exportFew {
+				return errExportBytes
+			}
+			r.TenantID = tenantID
+			records[l.index] = r
 		}
 		return nil
 	})
@@ -106,18 +124,32 @@ func (f *finding) exportTimes(ctx context.Context, size int) (records []logentry
 	return slices.DeleteFunc(records, func(r logentry.Record) bool { return r.JSON == nil }), end, len(places) == size, nil
 }
 
-// exportReceived reads the next records by received_at, as a page is.
+// exportReceived reads the next records by received_at, as a page is, until there are enough bytes of them.
 func (f *finding) exportReceived(ctx context.Context, size int) (records []logentry.Record, end hit, more bool, err error) {
 	hits, _, err := f.scanBlocks(ctx, true)
-	if err != nil || len(hits) == 0 {
+	if err != nil {
 		return nil, end, false, err
 	}
-	ids := make([]logentry.ID, len(hits))
-	for i := range hits {
-		ids[i] = hits[i].id
+	more = len(hits) == size
+	held := 0
+	for part := range slices.Chunk(hits, exportFew) {
+		if held > exportBytes {
+			return records, end, true, nil
+		}
+		ids := make([]logentry.ID, len(part))
+		for i := range part {
+			ids[i] = part[i].id
+		}
+		found, err := f.s.getMany(ctx, f.num, ids)
+		if err != nil {
+			return nil, end, false, err
+		}
+		for i := range found {
+			held += len(found[i].JSON)
+		}
+		records, end = append(records, found...), part[len(part)-1]
 	}
-	records, err = f.s.getMany(ctx, f.num, ids)
-	return records, hits[len(hits)-1], len(hits) == size, err
+	return records, end, more, nil
 }
 
 // End is the place of the last slot that a block was made for.
