@@ -22,14 +22,22 @@ const testSecret = "0123456789abcdef0123456789abcdef"
 // tenants is a lookup of fixed tenants.
 type tenants map[string]string
 
-func (l tenants) BySlug(_ context.Context, slug string) (tenant.Info, error) {
+func (l tenants) BySlug(_ context.Context, slug string) (*tenant.Info, error) {
 	if l == nil {
-		return tenant.Info{}, fault.New(fault.Unavailable, "tenants_unavailable", "down")
+		return nil, fault.New(fault.Unavailable, "tenants_unavailable", "down")
 	}
-	if id, ok := l[slug]; ok {
-		return tenant.Info{ID: id, Slug: slug}, nil
+	switch id := l[slug]; id {
+	case "":
+	case "suspended":
+		return &tenant.Info{ID: id, Slug: slug, Suspended: true}, nil
+	case "leaving":
+		return &tenant.Info{ID: id, Slug: slug, DeleteAt: time.Now().Add(time.Hour)}, nil
+	case "left":
+		return &tenant.Info{ID: id, Slug: slug, DeleteAt: time.Now().Add(-time.Hour)}, nil
+	default:
+		return &tenant.Info{ID: id, Slug: slug}, nil
 	}
-	return tenant.Info{}, fault.New(fault.NotFound, "tenant_not_found", "none")
+	return nil, fault.New(fault.NotFound, "tenant_not_found", "none")
 }
 
 func newAuthenticator(tb testing.TB, change ...func(*Config)) *Authenticator {
@@ -38,7 +46,7 @@ func newAuthenticator(tb testing.TB, change ...func(*Config)) *Authenticator {
 	for _, f := range change {
 		f(&cfg)
 	}
-	a, err := New(cfg, tenants{"acme": "aaaaaaaaaaaa", "zeta": "zzzzzzzzzzzz"})
+	a, err := New(cfg, tenants{"acme": "aaaaaaaaaaaa", "zeta": "zzzzzzzzzzzz", "still": "suspended", "leaving": "leaving", "left": "left"})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
@@ -13,9 +14,9 @@ import (
 // AllTenants stands in a token for every tenant there is and will be.
 const AllTenants = "*"
 
-// Lookup finds a tenant by its slug. Kind NotFound: there is none.
+// Lookup finds a tenant by its slug. Kind NotFound: there is none. What it returns is never changed.
 type Lookup interface {
-	BySlug(ctx context.Context, slug string) (tenant.Info, error)
+	BySlug(ctx context.Context, slug string) (*tenant.Info, error)
 }
 
 // Principal is who is calling. The zero value may do nothing.
@@ -51,7 +52,8 @@ func (p Principal) all() bool { return slices.Contains(p.tenants, AllTenants) }
 //
 // Faults: Malformed ambiguous_tenant (more than one named), Malformed tenant_required (none named),
 // Forbidden tenant_forbidden (not the principal's, the same whether it exists or not),
-// Unauthenticated tenant_disabled (the principal's, but it is gone).
+// Unauthenticated tenant_disabled (the principal's, but it is gone, suspended or to be deleted). A platform
+// admin may still act for a tenant that is suspended or to be deleted, until its removal begins.
 func (p Principal) Tenant(ctx context.Context, requested []string) (Tenant, error) {
 	if len(requested) > 1 || len(requested) == 1 && strings.Contains(requested[0], ",") {
 		return Tenant{}, fault.New(fault.Malformed, "ambiguous_tenant", "X-Tenant-ID must name one tenant, once")
@@ -72,15 +74,41 @@ func (p Principal) Tenant(ctx context.Context, requested []string) (Tenant, erro
 	}
 	info, err := p.lookup.BySlug(ctx, slug)
 	switch {
-	case err == nil:
+	case err == nil && p.serves(info):
 		return Tenant{id: info.ID, slug: info.Slug, settings: &info.Settings}, nil
-	case fault.KindOf(err) != fault.NotFound:
+	case err != nil && fault.KindOf(err) != fault.NotFound:
 		return Tenant{}, fault.Wrap(err, "find the tenant")
 	case p.all():
 		return Tenant{}, forbidden()
 	default:
-		return Tenant{}, fault.New(fault.Unauthenticated, "tenant_disabled", "the tenant of these credentials does not exist")
+		return Tenant{}, disabled()
 	}
+}
+
+// serves says whether the principal may act for a tenant that it owns as the tenant is now.
+func (p Principal) serves(t *tenant.Info) bool {
+	return !t.Disabled() || p.Platform() && !t.Gone(time.Now())
+}
+
+// Active is nil where the principal may act for any tenant at all: for requests that are about no tenant.
+// Fault: Unauthenticated tenant_disabled (every tenant of the principal is gone, suspended or to be deleted).
+func (p Principal) Active(ctx context.Context) error {
+	if p.all() || len(p.tenants) == 0 {
+		return nil
+	}
+	for _, slug := range p.tenants {
+		switch info, err := p.lookup.BySlug(ctx, slug); {
+		case err == nil && p.serves(info):
+			return nil
+		case err != nil && fault.KindOf(err) != fault.NotFound:
+			return fault.Wrap(err, "find the tenant")
+		}
+	}
+	return disabled()
+}
+
+func disabled() error {
+	return fault.New(fault.Unauthenticated, "tenant_disabled", "the tenant of these credentials does not exist, or it is suspended or being deleted")
 }
 
 func forbidden() error {

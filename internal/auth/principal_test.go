@@ -48,6 +48,11 @@ func TestTheTenantOfARequest(t *testing.T) {
 		"a token for no tenant":                         {`[]`, nil, "", "tenant_forbidden", fault.Forbidden},
 		"a token for no tenant that names one":          {`[]`, []string{"acme"}, "", "tenant_forbidden", fault.Forbidden},
 		"the token's tenant is gone":                    {`["gone"]`, nil, "", "tenant_disabled", fault.Unauthenticated},
+		"the token's tenant is suspended":               {`["still"]`, nil, "", "tenant_disabled", fault.Unauthenticated},
+		"the token's tenant is to be deleted":           {`["acme","leaving"]`, []string{"leaving"}, "", "tenant_disabled", fault.Unauthenticated},
+		"a platform token for a suspended tenant":       {`["*"]`, []string{"still"}, "still", "", 0},
+		"a platform token for one to be deleted":        {`["*"]`, []string{"leaving"}, "leaving", "", 0},
+		"a platform token for one that is removed":      {`["*"]`, []string{"left"}, "", "tenant_forbidden", fault.Forbidden},
 		"a token for something that is not even a slug": {`["A/B"]`, nil, "", "tenant_forbidden", fault.Forbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,6 +64,25 @@ func TestTheTenantOfARequest(t *testing.T) {
 				t.Errorf("got %q %q", tn.Slug(), tn.ID())
 			}
 		})
+	}
+}
+
+func TestWhoMayActForATenantIsActive(t *testing.T) {
+	a := newAuthenticator(t)
+	for tenants, code := range map[string]string{
+		`["acme"]`: "", `["*"]`: "", `[]`: "", `["gone","acme"]`: "", `["still","acme"]`: "",
+		`["gone"]`: "tenant_disabled", `["still"]`: "tenant_disabled", `["leaving","left"]`: "tenant_disabled",
+	} {
+		if err := principal(t, a, tenants, `["admin"]`).Active(t.Context()); codeOf(err) != code {
+			t.Errorf("%s: %v, want %q", tenants, err, code)
+		}
+	}
+	b, err := New(Config{Secret: NewSecret(testSecret)}, tenants(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := principal(t, b, `["acme"]`, `["admin"]`).Active(t.Context()); fault.KindOf(err) != fault.Unavailable {
+		t.Error(err)
 	}
 }
 

@@ -69,8 +69,9 @@ func (s *Server) identify(k *call, r route) error {
 	}
 	if rule.tenant {
 		k.tenant, err = tenantOf(k, r)
+		return err
 	}
-	return err
+	return p.Active(k.Request.Context())
 }
 
 // tenantOf is the tenant that a request is about. One that is in the path is a thing like any other: one that is

@@ -29,7 +29,7 @@ type lister interface {
 //   - While the list can't be read, what was known stays known, and what was not known is an error of kind
 //     Unavailable: nobody is told that a tenant does not exist because a store is down.
 //
-// It may be used concurrently.
+// What it returns is shared and must not be changed: a later reading makes new ones. It may be used concurrently.
 type Cache struct {
 	from lister
 	seen atomic.Pointer[seen]
@@ -39,8 +39,8 @@ type Cache struct {
 // seen is the list as it was read.
 type seen struct {
 	all    []Info
-	bySlug map[string]int
-	byID   map[string]int
+	bySlug map[string]*Info
+	byID   map[string]*Info
 	read   time.Time // when it was read, or when that was last tried
 	fresh  bool      // reading succeeded; otherwise the content is older, or nothing
 }
@@ -53,13 +53,13 @@ func NewCache(from lister) *Cache {
 }
 
 // BySlug finds a tenant by its public name. Kind NotFound, code tenant_not_found: there is none.
-func (c *Cache) BySlug(ctx context.Context, slug string) (Info, error) {
-	return c.find(ctx, func(s *seen) (int, bool) { i, ok := s.bySlug[slug]; return i, ok })
+func (c *Cache) BySlug(ctx context.Context, slug string) (*Info, error) {
+	return c.find(ctx, func(s *seen) *Info { return s.bySlug[slug] })
 }
 
 // ByID finds a tenant by its internal id. Kind NotFound, code tenant_not_found: there is none.
-func (c *Cache) ByID(ctx context.Context, id string) (Info, error) {
-	return c.find(ctx, func(s *seen) (int, bool) { i, ok := s.byID[id]; return i, ok })
+func (c *Cache) ByID(ctx context.Context, id string) (*Info, error) {
+	return c.find(ctx, func(s *seen) *Info { return s.byID[id] })
 }
 
 // List returns all tenants by slug, as old as BySlug takes them.
@@ -83,25 +83,25 @@ func (c *Cache) Forget() {
 	c.seen.Store(&old)
 }
 
-func (c *Cache) find(ctx context.Context, at func(*seen) (int, bool)) (Info, error) {
+func (c *Cache) find(ctx context.Context, at func(*seen) *Info) (*Info, error) {
 	s := c.seen.Load()
-	i, ok := at(s)
+	info := at(s)
 	age := time.Since(s.read)
 	switch {
-	case ok && age < maxAge:
-		return s.all[i], nil
-	case ok: // old: whoever comes first reads it again, the others go on with what there is
+	case info != nil && age < maxAge:
+		return info, nil
+	case info != nil: // old: whoever comes first reads it again, the others go on with what there is
 		s = c.readAgain(ctx, maxAge, false)
 	case age >= missPause:
 		s = c.readAgain(ctx, missPause, true)
 	}
-	if i, ok = at(s); ok {
-		return s.all[i], nil
+	if info = at(s); info != nil {
+		return info, nil
 	}
 	if !s.fresh {
-		return Info{}, unavailable()
+		return nil, unavailable()
 	}
-	return Info{}, fault.New(fault.NotFound, "tenant_not_found", "there is no such tenant")
+	return nil, fault.New(fault.NotFound, "tenant_not_found", "there is no such tenant")
 }
 
 // readAgain reads the list unless it is younger than age by then. Where somebody else is reading it, it
@@ -126,9 +126,10 @@ func (c *Cache) readAgain(ctx context.Context, age time.Duration, wait bool) *se
 	if err != nil {
 		s.all, s.bySlug, s.byID = old.all, old.bySlug, old.byID
 	} else {
-		s.all, s.bySlug, s.byID = all, make(map[string]int, len(all)), make(map[string]int, len(all))
-		for i, t := range all {
-			s.bySlug[t.Slug], s.byID[t.ID] = i, i
+		s.all, s.bySlug, s.byID = all, make(map[string]*Info, len(all)), make(map[string]*Info, len(all))
+		for i := range all {
+			t := &all[i]
+			s.bySlug[t.Slug], s.byID[t.ID] = t, t
 		}
 	}
 	c.seen.Store(s)

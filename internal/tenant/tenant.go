@@ -20,6 +20,12 @@ type Info struct {
 	Version   int64     // goes up by one with each change
 }
 
+// Disabled says whether the tenant's own credentials are refused: it is suspended, or to be deleted.
+func (i *Info) Disabled() bool { return i.Suspended || !i.DeleteAt.IsZero() }
+
+// Gone says whether the tenant is being removed by now, or is about to be: nothing of it may be kept any more.
+func (i *Info) Gone(now time.Time) bool { return !i.DeleteAt.IsZero() && !now.Before(i.DeleteAt) }
+
 // Settings are what a tenant may choose. The zero value is the service's own settings.
 type Settings struct {
 	RetentionDays int               // counted from receipt; 0: as long as the service keeps entries

@@ -50,8 +50,8 @@ func Header(tb testing.TB, tenants []string, roles ...string) http.Header {
 type Everyone struct{}
 
 // BySlug makes the tenant up.
-func (Everyone) BySlug(_ context.Context, slug string) (tenant.Info, error) {
-	return tenant.Info{ID: TenantID(slug), Slug: slug, Name: slug}, nil
+func (Everyone) BySlug(_ context.Context, slug string) (*tenant.Info, error) {
+	return &tenant.Info{ID: TenantID(slug), Slug: slug, Name: slug}, nil
 }
 
 // TenantID is the id that a tenant of this slug has here: 12 characters of [a-z2-7].
