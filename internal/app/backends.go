@@ -55,6 +55,11 @@ func checkBackends(p config.Process, s config.Settings) error {
 		need(!opensearch, "OPENSEARCH_URL", "the OpenSearch of the index: http://host:9200")
 	}
 	need(p == config.API && !s.JWTSecret.IsSet(), "JWT_SECRET", "who may call is checked with it; make one with: openssl rand -base64 48")
+	if p != config.Worker {
+		_, err := httpConfig(s, "")
+		bad, _ := errors.AsType[config.Problems](err)
+		problems = append(problems, bad...)
+	}
 	if len(problems) > 0 {
 		return problems
 	}

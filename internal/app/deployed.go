@@ -33,7 +33,7 @@ func API(ctx context.Context, s config.Settings, version string) error {
 			return nil, err
 		}
 		metrics.show(server.MetricsHandler())
-		tel.Log.Info("ready", zap.String("api", "http://"+reachable(l.Addr())), zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
+		tel.Log.Info("ready", zap.String("api", scheme(s)+reachable(l.Addr())), zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
 		return []stage{
 			{"api", func(ctx context.Context) error { return server.Serve(ctx, l) }},
 			{"ingest", in.Run},

@@ -34,8 +34,12 @@ func newServer(s config.Settings, b *backends, in *ingest.Ingest, tel telemetry.
 	if err != nil {
 		return nil, err
 	}
+	cfg, err := httpConfig(s, version)
+	if err != nil {
+		return nil, err
+	}
 	return httpapi.New(
-		httpapi.Config{Version: version, MaxFutureSkew: s.MaxFutureSkew, ShutdownGrace: s.ShutdownGrace},
+		cfg,
 		httpapi.Access{Auth: authn, Tenants: tenants},
 		httpapi.Writing{Ingest: in, Queue: b.queue},
 		httpapi.Reading{Store: b.store, Index: b.index, Cursors: query.NewCursors(derive(s.JWTSecret, "cursors"))},

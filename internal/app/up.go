@@ -74,7 +74,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 	}
 	observing := &observed{Listener: metrics}
 	observing.show(server.MetricsHandler())
-	url := "http://" + reachable(api.Addr())
+	url := scheme(s) + reachable(api.Addr())
 	if err := dir.announce(url); err != nil {
 		return err
 	}

@@ -41,9 +41,15 @@ type Settings struct {
 
 	Host        string `key:"host" for:"ocelot api" default:"127.0.0.1" help:"address that the API listens on; 0.0.0.0 for every interface"`
 	Port        int    `key:"port" for:"ocelot api" default:"8080" min:"0" max:"65535" help:"port of the API; 0 takes a free one"`
+	TLSCertFile string `key:"tls_cert_file" for:"ocelot api" help:"PEM file of the API's certificate and its chain; with tls_key_file the API speaks TLS; read again when it changes"`
+	TLSKeyFile  string `key:"tls_key_file" for:"ocelot api" help:"PEM file of its key"`
 	MetricsHost string `key:"metrics_host" default:"127.0.0.1" help:"address of the second listener: metrics, health, pprof"`
 	MetricsPort int    `key:"metrics_port" default:"9090" default_worker:"9091" min:"0" max:"65535" help:"port of the second listener; 0 takes a free one"`
 	DataDir     string `key:"data_dir" for:"ocelot" default:"./data" help:"directory of the embedded files; one process owns it"`
+
+	TrustedProxies string `key:"trusted_proxies" for:"ocelot api" help:"addresses and CIDRs, separated by commas, of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"`
+	AllowedHosts   string `key:"allowed_hosts" for:"ocelot api" help:"names that the API may be asked for, separated by commas: logs.example.com, *.example.com; unset: any"`
+	CORSOrigins    string `key:"cors_origins" for:"ocelot api" help:"web origins whose pages may call the API, separated by commas: https://app.example.com, https://*.example.com; * alone: every page, never with cookies"`
 
 	SQSQueueURL    string `key:"sqs_queue_url" scheme:"https:// or http://" help:"URL of the SQS queue; unset in 'ocelot up': a file in data_dir"`
 	SQSDLQURL      string `key:"sqs_dlq_url" scheme:"https:// or http://" help:"URL of its dead-letter queue, which is watched; unset: nobody watches"`

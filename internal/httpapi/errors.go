@@ -41,6 +41,7 @@ var exact = map[string]int{
 	"body_timeout":      http.StatusRequestTimeout,
 	"url_too_long":      http.StatusRequestURITooLong,
 	"headers_too_large": http.StatusRequestHeaderFieldsTooLarge,
+	"host_not_allowed":  http.StatusMisdirectedRequest,
 }
 
 var (

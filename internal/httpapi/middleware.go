@@ -53,8 +53,16 @@ func (s *Server) around(c *gin.Context) {
 		}
 		s.count(c, started)
 	}()
-	if err := checkSizes(c.Request); err != nil {
+	err := checkSizes(c.Request)
+	if err == nil {
+		err = s.checkHost(c.Request)
+	}
+	if err != nil {
 		s.fail(c, err)
+		c.Abort()
+		return
+	}
+	if s.cors(c) {
 		c.Abort()
 		return
 	}

@@ -8,7 +8,7 @@
 //   - Every error is one application/problem+json with a stable code and the request's id. It never holds
 //     input, driver text, or a fact about another tenant.
 //
-// What it leaves to others: TLS, and limits on how often somebody calls.
+// What it leaves to others: limits on how often somebody calls.
 package httpapi
 
 import (
@@ -43,6 +43,9 @@ type Config struct {
 	ShutdownGrace time.Duration // how long requests may go on after the stop began; default 20 s
 	InFlightBytes int64         // inflated bytes of all bodies together; default 64 MiB
 	Proxies       Proxies       // whose X-Forwarded-For and X-Forwarded-Proto are believed; default nobody's
+	Hosts         Hosts         // names that may be asked for; default every one
+	Origins       Origins       // web origins whose pages may call; default none but our own
+	Certificate   *Certificate  // of the listener; nil: no TLS
 }
 
 func (c Config) withDefaults() Config {
@@ -155,7 +158,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:                     s.stdLog(),
 	}
 	served := make(chan error, 1)
-	go func() { served <- hs.Serve(l) }()
+	go func() {
+		if s.cfg.Certificate == nil {
+			served <- hs.Serve(l)
+			return
+		}
+		hs.TLSConfig = s.cfg.Certificate.config(s.tel.Log)
+		served <- hs.ServeTLS(l, "", "")
+	}()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)

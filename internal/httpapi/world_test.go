@@ -119,6 +119,11 @@ func (a answer) problem() problem {
 // do sends one request to the handler. The headers are names and values in turn.
 func (w *world) do(tb testing.TB, header http.Header, method, target, body string, more ...string) answer {
 	tb.Helper()
+	return w.serveRequest(newRequest(tb, header, method, target, body, more...))
+}
+
+func newRequest(tb testing.TB, header http.Header, method, target, body string, more ...string) *http.Request {
+	tb.Helper()
 	r := httptest.NewRequestWithContext(tb.Context(), method, target, strings.NewReader(body))
 	r.RequestURI = target
 	if body != "" {
@@ -130,6 +135,10 @@ func (w *world) do(tb testing.TB, header http.Header, method, target, body strin
 	for i := 0; i+1 < len(more); i += 2 {
 		r.Header.Add(more[i], more[i+1])
 	}
+	return r
+}
+
+func (w *world) serveRequest(r *http.Request) answer {
 	rec := httptest.NewRecorder()
 	w.Handler().ServeHTTP(rec, r)
 	return answer{rec.Code, rec.Header(), rec.Body.Bytes()}

@@ -1,0 +1,26 @@
+package app
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ocelot-log/ocelot/internal/config"
+)
+
+func TestSettingsOfTheListenerAreRefusedAtTheStartAllAtOnce(t *testing.T) {
+	s := config.Settings{TrustedProxies: "10.0.0.1/8", AllowedHosts: "https://logs.example.com", CORSOrigins: "*,https://a.example.com",
+		TLSCertFile: filepath.Join(t.TempDir(), "none.pem")}
+	err := checkBackends(config.Up, s)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"TRUSTED_PROXIES: ", "the network is 10.0.0.0/8", "ALLOWED_HOSTS: ", "CORS_ORIGINS: * is everybody", "TLS_CERT_FILE, TLS_KEY_FILE: a certificate and its key belong together"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
+		}
+	}
+	if err := checkBackends(config.Up, config.Settings{}); err != nil {
+		t.Errorf("none is set: %v", err)
+	}
+}
