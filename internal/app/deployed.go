@@ -23,7 +23,7 @@ const (
 // API accepts entries and answers searches until ctx ends: the process of cmd/api.
 func API(ctx context.Context, s config.Settings, version string) error {
 	return deployed(ctx, config.API, s, version, apiMemory, func(b *backends, tel telemetry.Telemetry, metrics *observed) ([]stage, error) {
-		in := ingest.New(ingestConfig(s), b.queue, tel.Named("ingest"))
+		in := ingest.New(ingestConfig(s), b.queue, masks(s), tel.Named("ingest"))
 		server, err := newServer(s, b, in, tel, version)
 		if err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/drain"
 	"github.com/ocelot-log/ocelot/internal/httpapi"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/internal/tenant"
@@ -51,6 +52,15 @@ func derive(secret auth.Secret, purpose string) []byte {
 	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
 	mac.Write([]byte("ocelot " + purpose))
 	return mac.Sum(nil)
+}
+
+// masks compiles the tenants' masking rules. Their hashes stay the same as long as the secret does.
+func masks(s config.Settings) *mask.Set {
+	secret := s.MaskingSecret
+	if !secret.IsSet() {
+		secret = s.JWTSecret
+	}
+	return mask.NewSet(derive(secret, "masking"))
 }
 
 func ingestConfig(s config.Settings) ingest.Config {

@@ -12,6 +12,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/drain"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -31,7 +32,7 @@ func BenchmarkPipeline(b *testing.B) {
 	}
 	defer files.Close()
 	tel := telemetry.Discard()
-	in := ingest.New(ingest.Config{Linger: 5 * time.Millisecond}, files.queue, tel)
+	in := ingest.New(ingest.Config{Linger: 5 * time.Millisecond}, files.queue, mask.NewSet(nil), tel)
 	worker := drain.New(drain.Config{}, files.queue, files.store, files.index, tel)
 	ctx, stop := context.WithCancel(b.Context())
 	var running sync.WaitGroup

@@ -57,7 +57,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 		return err
 	}
 
-	in := ingest.New(ingestConfig(s), b.queue, tel.Named("ingest"))
+	in := ingest.New(ingestConfig(s), b.queue, masks(s), tel.Named("ingest"))
 	worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
 	server, err := newServer(s, b, in, tel, version)
 	if err != nil {

@@ -12,6 +12,7 @@ import "github.com/ocelot-log/ocelot/internal/tenant"
 type Tenant struct {
 	id, slug string
 	settings *tenant.Settings
+	version  int64
 }
 
 // ID is the internal id, random and never reused; it is what the record and the index are keyed by.
@@ -27,6 +28,9 @@ func (t Tenant) Settings() *tenant.Settings {
 	}
 	return t.settings
 }
+
+// Version is that of the settings: whoever makes something of them makes it again when it has changed.
+func (t Tenant) Version() int64 { return t.version }
 
 // IsZero tells a tenant that nobody made.
 func (t Tenant) IsZero() bool { return t.id == "" }

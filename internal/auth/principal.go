@@ -75,7 +75,7 @@ func (p Principal) Tenant(ctx context.Context, requested []string) (Tenant, erro
 	info, err := p.lookup.BySlug(ctx, slug)
 	switch {
 	case err == nil && p.serves(info):
-		return Tenant{id: info.ID, slug: info.Slug, settings: &info.Settings}, nil
+		return Tenant{id: info.ID, slug: info.Slug, settings: &info.Settings, version: info.Version}, nil
 	case err != nil && fault.KindOf(err) != fault.NotFound:
 		return Tenant{}, fault.Wrap(err, "find the tenant")
 	case p.all():

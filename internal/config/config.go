@@ -76,6 +76,8 @@ type Settings struct {
 	JWTAudience string        `key:"jwt_audience" for:"ocelot api" default:"" help:"aud that a token must hold; unset: any"`
 	JWTMaxTTL   time.Duration `key:"jwt_max_ttl" for:"ocelot api" default:"8760h" min:"1m" max:"87600h" help:"longest time to live of an accepted token"`
 
+	MaskingSecret auth.Secret `key:"masking_secret" for:"ocelot api" help:"hashes of masked values are made with it, at least 32 bytes; unset: jwt_secret, whose change then changes the hashes"`
+
 	EventSchemaVersion int           `key:"event_schema_version" for:"ocelot api" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`
 	MaxFutureSkew      time.Duration `key:"max_future_skew" for:"ocelot api" default:"24h" min:"0s" max:"8760h" help:"how far ahead of receipt a timestamp may be"`
 
@@ -147,6 +149,9 @@ func Load(process Process, path string, environ []string) (Settings, error) {
 	}
 	if s.JWTSecret.IsSet() && len(s.JWTSecret.Reveal()) < 32 {
 		problems = append(problems, Problem{"jwt_secret", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
+	}
+	if s.MaskingSecret.IsSet() && len(s.MaskingSecret.Reveal()) < 32 {
+		problems = append(problems, Problem{"masking_secret", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
 	}
 	if len(problems) > 0 {
 		return s, problems

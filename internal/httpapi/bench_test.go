@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 )
@@ -56,7 +57,7 @@ func BenchmarkPost(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			w := newWorld(b, func(p *parts) {
-				in := ingest.New(ingest.Config{Linger: 5 * time.Millisecond}, nowhere{}, telemetry.Discard())
+				in := ingest.New(ingest.Config{Linger: 5 * time.Millisecond}, nowhere{}, mask.NewSet(nil), telemetry.Discard())
 				live(b, in.Run)
 				p.writing = Writing{Ingest: in, Queue: nowhere{}}
 			})

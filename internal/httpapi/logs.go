@@ -31,7 +31,12 @@ func (s *Server) postLog(k *call) error {
 	b := make([]byte, 0, 96)
 	b = append(b, `{"data":{"id":"`...)
 	b = receipt.IDs[0].AppendText(b)
-	b = append(b, `","status":"queued"},"meta":{}}`...)
+	status := "queued"
+	if receipt.Dropped > 0 {
+		status = "dropped"
+	}
+	b = append(append(b, `","status":"`...), status...)
+	b = append(b, `"},"meta":{}}`...)
 	return reply(k.Context, http.StatusAccepted, b)
 }
 
@@ -62,6 +67,8 @@ func (s *Server) postLogs(k *call) error {
 	b = strconv.AppendInt(b, int64(len(receipt.IDs)), 10)
 	b = append(b, `,"status":"queued","duplicates":`...)
 	b = strconv.AppendInt(b, int64(receipt.Duplicates), 10)
+	b = append(b, `,"dropped":`...)
+	b = strconv.AppendInt(b, int64(receipt.Dropped), 10)
 	return reply(k.Context, http.StatusAccepted, append(b, `},"meta":{}}`...))
 }
 
@@ -79,7 +86,7 @@ func (s *Server) take(k *call, form logentry.Form) (ingest.Receipt, error) {
 	}
 	s.tel.Metrics.RequestBytes.WithLabelValues(k.FullPath()).Observe(float64(len(body)))
 	now := time.Now()
-	entries, err := logentry.Decode(body, form, logentry.Options{Now: now, MaxFutureSkew: s.cfg.MaxFutureSkew})
+	entries, err := logentry.Decode(body, form, logentry.Options{Now: now, MaxFutureSkew: s.cfg.MaxFutureSkew, MaxAge: k.tenant.Settings().MaxEntryAge, Reserved: logentry.OwnService})
 	if err != nil {
 		return ingest.Receipt{}, decodeFault(err)
 	}

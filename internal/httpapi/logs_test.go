@@ -17,6 +17,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -168,7 +169,7 @@ func TestWhatIngestRefuses(t *testing.T) {
 func TestAQueueThatNeverAnswersIsNotWaitedForWithoutEnd(t *testing.T) {
 	stuck := make(chan struct{})
 	w := newWorld(t, func(p *parts) {
-		in := ingest.New(ingest.Config{}, silent{stuck: stuck}, telemetry.Discard())
+		in := ingest.New(ingest.Config{}, silent{stuck: stuck}, mask.NewSet(nil), telemetry.Discard())
 		live(t, in.Run)
 		p.cfg.AcceptTimeout, p.writing.Ingest = 20*time.Millisecond, in
 	})

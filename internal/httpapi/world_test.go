@@ -15,6 +15,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/search"
@@ -71,7 +72,7 @@ func newWorld(tb testing.TB, change ...func(*parts)) *world {
 	tenants := tenant.NewCache(st)
 	authn, err := auth.New(auth.Config{Secret: authtest.Secret}, tenants)
 	must(tb, err)
-	in := ingest.New(ingest.Config{}, q, w.tel)
+	in := ingest.New(ingest.Config{}, q, mask.NewSet([]byte("key")), w.tel)
 	live(tb, in.Run)
 	p := parts{access: Access{Auth: authn, Tenants: tenants}, writing: Writing{Ingest: in, Queue: q},
 		reading: Reading{Store: st, Index: ix, Cursors: query.NewCursors([]byte(authtest.Secret.Reveal()))}}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 )
@@ -77,14 +78,14 @@ func BenchmarkAcceptSingles(b *testing.B) {
 
 // The part of Accept that runs in the caller.
 func BenchmarkStamp(b *testing.B) {
-	in := New(Config{}, null{queue.Limits{MaxBytes: 1 << 20}}, telemetry.Discard())
+	in := New(Config{}, null{queue.Limits{MaxBytes: 1 << 20}}, mask.NewSet(nil), telemetry.Discard())
 	for _, keyed := range []string{"", "key"} {
 		b.Run(fmt.Sprintf("idempotency key %q", keyed), func(b *testing.B) {
 			sample := entries(500, 0)
 			b.ReportAllocs()
 			for b.Loop() {
 				r := in.request("tenant")
-				if _, err := in.stamp(r, Batch{Entries: sample, IdempotencyKey: keyed}); err != nil {
+				if _, err := in.stamp(r, Batch{Entries: sample, IdempotencyKey: keyed}, keeping{masker: in.masks.Standard()}); err != nil {
 					b.Fatal(err)
 				}
 				in.recycle(r)

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	_ "github.com/ocelot-log/ocelot/internal/sqlite/driver"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
@@ -105,7 +106,7 @@ func (g *gate) open(n int) {
 // start runs an Ingest; the returned function stops it and waits.
 func start(t testing.TB, cfg Config, q queue.Sender) (*Ingest, func()) {
 	t.Helper()
-	in := New(cfg, q, telemetry.Discard())
+	in := New(cfg, q, mask.NewSet([]byte("key")), telemetry.Discard())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- in.Run(ctx) }()

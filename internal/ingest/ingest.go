@@ -7,6 +7,8 @@
 //     them the same ids. After every other kind nothing of the request was sent, but for Full and TooLarge where
 //     another envelope of the same request may have gone out before.
 //   - A send that fails, fails the requests that had entries in it and no others.
+//   - What a tenant's rules or the names of secrets say must not be kept is masked before ids are made of the
+//     entries and before anything of them leaves the process.
 //
 // What it leaves to its caller: entries that passed validation, and not to touch them until Accept
 // returns. Everything here may be called concurrently.
@@ -30,6 +32,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -58,6 +61,7 @@ type Batch struct {
 type Receipt struct {
 	IDs        []logentry.ID // one for each entry as sent; entries that were collapsed have the same
 	Duplicates int           // entries that were collapsed: same event_id, same content
+	Dropped    int           // entries below the tenant's least severity: they are kept nowhere
 }
 
 // Ingest takes entries in. Make it with New, and let Run run.
@@ -66,6 +70,7 @@ type Ingest struct {
 	queue    queue.Sender
 	wire     queue.Wire
 	maxBytes int // of a body
+	masks    *mask.Set
 	tel      telemetry.Telemetry
 	ids      logentry.IDs
 	requests sync.Pool
@@ -85,7 +90,7 @@ type Ingest struct {
 }
 
 // New makes an Ingest that starts nothing: requests wait until Run runs.
-func New(cfg Config, q queue.Sender, tel telemetry.Telemetry) *Ingest {
+func New(cfg Config, q queue.Sender, masks *mask.Set, tel telemetry.Telemetry) *Ingest {
 	if cfg.InFlight <= 0 {
 		cfg.InFlight = 4
 	}
@@ -102,7 +107,7 @@ func New(cfg Config, q queue.Sender, tel telemetry.Telemetry) *Ingest {
 		cfg.Producer = "ocelot"
 	}
 	limits := q.Limits()
-	in := &Ingest{cfg: cfg, queue: q, wire: queue.WireOf(limits), maxBytes: limits.MaxBytes, tel: tel,
+	in := &Ingest{cfg: cfg, queue: q, wire: queue.WireOf(limits), maxBytes: limits.MaxBytes, masks: masks, tel: tel,
 		armed: make(chan struct{}, 1), lanes: map[string]*lane{}, ratio: startRatio}
 	in.cfg.TargetBytes = min(cfg.TargetBytes, in.maxBytes)
 	in.work.L = &in.mu
@@ -121,6 +126,20 @@ func (in *Ingest) Accept(ctx context.Context, t auth.Tenant, b Batch) (Receipt, 
 	return receipt, nil
 }
 
+// Own takes entries of the service itself about a tenant, such as those that say who read. They keep what they say
+// of a tenant's rules: nothing but the values of secret names is masked, and each severity is kept. Each has an
+// event_id, so that they may be sent again. Errors are those of Accept.
+func (in *Ingest) Own(ctx context.Context, tenantID string, entries []logentry.Entry) error {
+	_, err := in.hand(ctx, tenantID, Batch{Entries: entries}, keeping{masker: in.masks.Standard()})
+	return err
+}
+
+// keeping is what of a tenant's entries is kept.
+type keeping struct {
+	masker      *mask.Masker
+	minSeverity logentry.Severity
+}
+
 func (in *Ingest) accept(ctx context.Context, t auth.Tenant, b Batch) (Receipt, error) {
 	switch {
 	case t.IsZero():
@@ -128,12 +147,21 @@ func (in *Ingest) accept(ctx context.Context, t auth.Tenant, b Batch) (Receipt, 
 	case len(b.Entries) == 0:
 		return Receipt{}, fault.New(fault.Invalid, "batch_empty", "a batch has at least one entry")
 	}
+	chosen := t.Settings()
+	masker, err := in.masks.Of(t.ID(), t.Version(), chosen.Masking)
+	if err != nil { // they were checked when they were stored: by a newer version, which knows more
+		return Receipt{}, fault.As(fault.Internal, "masking_unreadable", err)
+	}
+	return in.hand(ctx, t.ID(), b, keeping{masker, chosen.MinSeverity})
+}
+
+func (in *Ingest) hand(ctx context.Context, tenantID string, b Batch, k keeping) (Receipt, error) {
 	if err := in.admit(0); err != nil { // before the work, not only after it
 		return Receipt{}, err
 	}
-	r := in.request(t.ID())
+	r := in.request(tenantID)
 	r.trace = b.Trace
-	receipt, err := in.stamp(r, b)
+	receipt, err := in.stamp(r, b, k)
 	if err == nil {
 		err = in.checkSizes(r)
 	}
@@ -141,7 +169,14 @@ func (in *Ingest) accept(ctx context.Context, t auth.Tenant, b Batch) (Receipt, 
 		in.recycle(r)
 		return Receipt{}, err
 	}
+	if receipt.Dropped > 0 {
+		in.tel.Metrics.BelowSeverity.Add(float64(receipt.Dropped))
+	}
 	entries, bytes := len(r.ends), len(r.lines)
+	if entries == 0 {
+		in.recycle(r)
+		return receipt, nil
+	}
 	if err := in.enqueue(r); err != nil {
 		in.recycle(r)
 		return Receipt{}, err

@@ -13,6 +13,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -459,7 +460,7 @@ func TestRunEndsByAnsweringEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, g := newSink(), newGate()
 		s.hold = g.hold
-		in := New(Config{InFlight: 2, Linger: time.Hour}, s, telemetry.Discard())
+		in := New(Config{InFlight: 2, Linger: time.Hour}, s, mask.NewSet(nil), telemetry.Discard())
 		early := accept(in, background, one, msg("before Run"))
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(background)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
@@ -16,7 +17,7 @@ const (
 )
 
 // stamp fills in what the service adds to each entry and writes the lines into r. An entry that may not come in ends it.
-func (in *Ingest) stamp(r *request, b Batch) (Receipt, error) {
+func (in *Ingest) stamp(r *request, b Batch, k keeping) (Receipt, error) {
 	now := time.Now()
 	if received := b.ReceivedAt; !received.IsZero() && received.Before(now) {
 		now = received
@@ -24,10 +25,15 @@ func (in *Ingest) stamp(r *request, b Batch) (Receipt, error) {
 	now = now.UTC().Round(0)
 	receipt := Receipt{IDs: make([]logentry.ID, len(b.Entries))}
 	var seen map[logentry.ID]struct{}
+	var masked mask.Hits
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		e.TenantID, e.ReceivedAt, e.Changes = r.tenantID, now, nil
-		switch { // a key's content is what the producer sent: taken before the defaults are filled in
+		hits := k.masker.Apply(e, nil) // before anything is made of the entry, its id above all
+		for kind := range hits {
+			masked[kind] += hits[kind]
+		}
+		switch { // a key's content is what the producer sent, masked: taken before the defaults are filled in
 		case e.EventID != "":
 			r.content = logentry.AppendContent(r.content[:0], e)
 			e.ID = logentry.KeyedID(r.tenantID, eventKey+e.EventID, 0, r.content)
@@ -63,8 +69,17 @@ func (in *Ingest) stamp(r *request, b Batch) (Receipt, error) {
 		if b.Allows != nil && !b.Allows(e) {
 			return Receipt{}, errOutside(i)
 		}
+		if e.Severity < k.minSeverity {
+			receipt.Dropped++
+			continue
+		}
 		r.lines = append(logentry.AppendJSON(r.lines, e), '\n')
 		r.ends = append(r.ends, len(r.lines))
+	}
+	for kind, n := range masked {
+		if n > 0 {
+			in.tel.Metrics.MaskedValues.WithLabelValues(mask.Kind(kind).String()).Add(float64(n))
+		}
 	}
 	return receipt, nil
 }

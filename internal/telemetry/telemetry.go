@@ -60,6 +60,8 @@ type Metrics struct {
 	AcceptedEntries prometheus.Counter
 	AcceptedBytes   prometheus.Counter     // of the entries' JSON
 	RefusedEntries  *prometheus.CounterVec // code
+	BelowSeverity   prometheus.Counter
+	MaskedValues    *prometheus.CounterVec // kind: name, field, pattern, builtin
 	Envelopes       *prometheus.CounterVec // flush: size, linger, idle
 	EnvelopeEntries prometheus.Histogram
 	EnvelopeBytes   prometheus.Histogram // as sent
@@ -132,6 +134,8 @@ func NewMetrics() *Metrics {
 		AcceptedEntries: counter("accepted_entries_total", "Entries acknowledged with 202."),
 		AcceptedBytes:   counter("accepted_bytes_total", "Bytes of the acknowledged entries' JSON."),
 		RefusedEntries:  counters("refused_requests_total", "Writes that were refused, by the answer's code.", "code"),
+		BelowSeverity:   counter("below_severity_entries_total", "Entries acknowledged and not kept, because they are below their tenant's least severity."),
+		MaskedValues:    counters("masked_values_total", "Values masked before they were kept, by the kind of rule: name, field, pattern, builtin.", "kind"),
 		Envelopes:       counters("envelopes_total", "Envelopes sent, by what closed them: size, linger or idle.", "flush"),
 		EnvelopeEntries: histogram("envelope_entries", "Entries in an envelope.", prometheus.ExponentialBuckets(1, 2, 14)),
 		EnvelopeBytes:   histogram("envelope_bytes", "Bytes of an envelope as sent.", bytes),

@@ -22,6 +22,8 @@ const (
 type Options struct {
 	Now           time.Time     // moment of receipt; default time.Now()
 	MaxFutureSkew time.Duration // how far ahead of Now a timestamp may be; default 24 h
+	MaxAge        time.Duration // how far before Now a timestamp may be; 0: any time since 1970
+	Reserved      string        // the service that no entry may name, because its entries are made here; empty: none
 
 	MaxEntries      int // in one body; default 10,000
 	MaxEntryBytes   int // of an entry's JSON as sent; default 256 KiB
@@ -72,6 +74,9 @@ func Decode(body []byte, form Form, o Options) ([]Entry, error) {
 	}
 	d := &decoder{Options: o.withDefaults(), b: body, s: string(body), form: form}
 	d.latest = d.Now.Add(d.MaxFutureSkew)
+	if d.MaxAge > 0 {
+		d.earliest = d.Now.Add(-d.MaxAge)
+	}
 	if form == NDJSON {
 		return d.lines()
 	}

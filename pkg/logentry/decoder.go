@@ -15,7 +15,9 @@ type decoder struct {
 	prefix string // pointer to the array of entries
 	line   int    // of NDJSON, from 1
 	latest time.Time
-	follow follow
+
+	earliest time.Time // zero: 1970
+	follow   follow
 
 	entries    []Entry
 	lineOf     []int // of each entry of NDJSON

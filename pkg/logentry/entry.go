@@ -13,6 +13,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// OwnService is the service of the entries that the service itself makes: who read what, and who changed what.
+const OwnService = "ocelot"
+
 // Entry is one log record. Strings decoded together may share one backing array, so keeping one string
 // of a large request for long keeps the request's memory: clone it.
 type Entry struct {

@@ -130,6 +130,8 @@ func (d *decoder) text(f field, value string, e *Entry) (code, message string) {
 			return "timestamp_invalid", timestampMessage
 		case t.Unix() < 0:
 			return "timestamp_out_of_range", "a timestamp is not before 1970"
+		case t.Before(d.earliest):
+			return "timestamp_out_of_range", "a timestamp is at most " + d.MaxAge.String() + " before the receipt, as the tenant's max_entry_age says"
 		case t.After(d.latest):
 			return "timestamp_out_of_range", "a timestamp is at most " + d.MaxFutureSkew.String() + " ahead of the receipt"
 		}
@@ -161,6 +163,10 @@ func (d *decoder) text(f field, value string, e *Entry) (code, message string) {
 	case fieldEventID:
 		if value == "" || len(value) > 128 || !printable(value) {
 			return "event_id_invalid", "an event_id has 1 to 128 bytes of printable characters"
+		}
+	case fieldService:
+		if d.Reserved != "" && value == d.Reserved {
+			return "service_reserved", "entries of the service " + d.Reserved + " are made by this service itself; choose another name"
 		}
 	case fieldAction:
 		if len(value) > 64 && utf8.RuneCountInString(value) > 64 {

@@ -21,7 +21,18 @@ var Secret = auth.NewSecret("a secret for tests of thirty-two bytes or more")
 // Tenant is the tenant of a slug, which must be a valid one. Its ID is the same in each run.
 func Tenant(tb testing.TB, slug string) auth.Tenant {
 	tb.Helper()
-	a, err := auth.New(auth.Config{Secret: Secret}, Everyone{})
+	return tenantOf(tb, slug, Everyone{})
+}
+
+// TenantWith is the tenant of a slug with settings of its own, in a version of them.
+func TenantWith(tb testing.TB, slug string, version int64, settings tenant.Settings) auth.Tenant {
+	tb.Helper()
+	return tenantOf(tb, slug, chosen{version, settings})
+}
+
+func tenantOf(tb testing.TB, slug string, lookup auth.Lookup) auth.Tenant {
+	tb.Helper()
+	a, err := auth.New(auth.Config{Secret: Secret}, lookup)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -52,6 +63,16 @@ type Everyone struct{}
 // BySlug makes the tenant up.
 func (Everyone) BySlug(_ context.Context, slug string) (*tenant.Info, error) {
 	return &tenant.Info{ID: TenantID(slug), Slug: slug, Name: slug}, nil
+}
+
+// chosen is a lookup to which every slug is a tenant with these settings.
+type chosen struct {
+	version  int64
+	settings tenant.Settings
+}
+
+func (c chosen) BySlug(_ context.Context, slug string) (*tenant.Info, error) {
+	return &tenant.Info{ID: TenantID(slug), Slug: slug, Name: slug, Settings: c.settings, Version: c.version}, nil
 }
 
 // TenantID is the id that a tenant of this slug has here: 12 characters of [a-z2-7].
