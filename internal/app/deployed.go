@@ -22,9 +22,13 @@ const (
 
 // API accepts entries and answers searches until ctx ends: the process of cmd/api.
 func API(ctx context.Context, s config.Settings, version string) error {
-	return deployed(ctx, config.API, s, version, apiMemory, func(b *backends, tel telemetry.Telemetry, metrics *observed) ([]stage, error) {
+	return deployed(ctx, config.API, s, version, apiMemory, func(ctx context.Context, b *backends, tel telemetry.Telemetry, metrics *observed) ([]stage, error) {
+		access, err := newAccess(ctx, s, b, tel)
+		if err != nil {
+			return nil, err
+		}
 		in := ingest.New(ingestConfig(s), b.queue, masks(s), tel.Named("ingest"))
-		server, err := newServer(s, b, in, tel, version)
+		server, err := newServer(s, access, b, in, tel, version)
 		if err != nil {
 			return nil, err
 		}
@@ -37,6 +41,7 @@ func API(ctx context.Context, s config.Settings, version string) error {
 		return []stage{
 			{"api", func(ctx context.Context) error { return server.Serve(ctx, l) }},
 			{"ingest", in.Run},
+			{"credentials", access.Auth.Run},
 			{"levels", drain.NewLevels(0, b.queue, b.store, tel.Named("levels")).Run},
 		}, nil
 	})
@@ -45,7 +50,7 @@ func API(ctx context.Context, s config.Settings, version string) error {
 // Worker drains the queue into record and index until ctx ends: the process of cmd/worker. Any number of
 // them share one queue.
 func Worker(ctx context.Context, s config.Settings, version string) error {
-	return deployed(ctx, config.Worker, s, version, workerMemory, func(b *backends, tel telemetry.Telemetry, metrics *observed) ([]stage, error) {
+	return deployed(ctx, config.Worker, s, version, workerMemory, func(ctx context.Context, b *backends, tel telemetry.Telemetry, metrics *observed) ([]stage, error) {
 		worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
 		metrics.show(httpapi.WorkerHandler(tel, version, b.queue, b.store, b.index))
 		tel.Log.Info("ready", zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
@@ -55,7 +60,7 @@ func Worker(ctx context.Context, s config.Settings, version string) error {
 
 // deployed runs the parts of one process on the servers that the settings name.
 func deployed(ctx context.Context, p config.Process, s config.Settings, version string, memory int64,
-	parts func(*backends, telemetry.Telemetry, *observed) ([]stage, error)) error {
+	parts func(context.Context, *backends, telemetry.Telemetry, *observed) ([]stage, error)) error {
 	if err := checkBackends(p, s); err != nil {
 		return err
 	}
@@ -82,7 +87,7 @@ func deployed(ctx context.Context, p config.Process, s config.Settings, version 
 				return err
 			}
 			defer func() { err = errors.Join(err, b.Close()) }()
-			stages, err := parts(b, tel, metrics)
+			stages, err := parts(ctx, b, tel, metrics)
 			if err != nil {
 				return err
 			}

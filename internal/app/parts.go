@@ -28,20 +28,31 @@ import (
 	"golang.org/x/term"
 )
 
-// newServer wires the HTTP side: who may call, where entries go, where they are found.
-func newServer(s config.Settings, b *backends, in *ingest.Ingest, tel telemetry.Telemetry, version string) (*httpapi.Server, error) {
+// newAccess wires who may call, and waits until what requests are checked with is read.
+func newAccess(ctx context.Context, s config.Settings, b *backends, tel telemetry.Telemetry) (httpapi.Access, error) {
 	tenants := tenant.NewCache(b.store)
-	authn, err := auth.New(auth.Config{Secret: s.JWTSecret, Issuer: s.JWTIssuer, Audience: s.JWTAudience, MaxTTL: s.JWTMaxTTL}, tenants)
+	keys, err := auth.ParseStaticKeys(s.APIKeys)
 	if err != nil {
-		return nil, err
+		return httpapi.Access{}, config.Problems{{Where: "API_KEYS", Message: err.Error()}}
 	}
+	authn, err := auth.New(auth.Config{Secret: s.JWTSecret, Issuer: s.JWTIssuer, Audience: s.JWTAudience, MaxTTL: s.JWTMaxTTL,
+		Pepper: s.APIKeyPepper, Keys: keys}, tenants, b.store, tel.Named("auth"))
+	if err != nil {
+		return httpapi.Access{}, err
+	}
+	err = await(ctx, "credentials", tel.Log, func() error { return authn.Load(ctx) })
+	return httpapi.Access{Auth: authn, Tenants: tenants}, err
+}
+
+// newServer wires the HTTP side: who may call, where entries go, where they are found.
+func newServer(s config.Settings, access httpapi.Access, b *backends, in *ingest.Ingest, tel telemetry.Telemetry, version string) (*httpapi.Server, error) {
 	cfg, err := httpConfig(s, version)
 	if err != nil {
 		return nil, err
 	}
 	return httpapi.New(
 		cfg,
-		httpapi.Access{Auth: authn, Tenants: tenants},
+		access,
 		httpapi.Writing{Ingest: in, Queue: b.queue},
 		httpapi.Reading{Store: b.store, Index: b.index, Cursors: query.NewCursors(derive(s.JWTSecret, "cursors"))},
 		tel.Named("api"))

@@ -57,9 +57,13 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 		return err
 	}
 
+	access, err := newAccess(ctx, s, b, tel)
+	if err != nil {
+		return err
+	}
 	in := ingest.New(ingestConfig(s), b.queue, masks(s), tel.Named("ingest"))
 	worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
-	server, err := newServer(s, b, in, tel, version)
+	server, err := newServer(s, access, b, in, tel, version)
 	if err != nil {
 		return err
 	}
@@ -84,6 +88,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 	err = runStages(ctx, []stage{
 		{"api", func(ctx context.Context) error { return server.Serve(ctx, api) }},
 		{"ingest", in.Run},
+		{"credentials", access.Auth.Run},
 		{"worker", func(ctx context.Context) error {
 			if err := rebuildIndex(ctx, b.store, b.index, tel.Log.Named("rebuild")); err != nil {
 				return err

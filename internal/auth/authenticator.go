@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"go.uber.org/zap"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 )
 
 const (
@@ -26,9 +28,12 @@ type Config struct {
 	Audience string        // aud that a token must hold; empty: any
 	MaxTTL   time.Duration // how far ahead a token may expire; 0: 8,760 h
 	Leeway   time.Duration // how far clocks may differ; 0: 30 s
+	Pepper   Secret        // without which the hashes of API keys are no use to a thief; at least 32 bytes; empty: derived from Secret
+	Keys     []StaticKey   // that the settings give
 }
 
-// Authenticator turns the credentials of a request into a Principal. It may be used concurrently.
+// Authenticator turns the credentials of a request into a Principal, and is where credentials are made and ended. It
+// may be used concurrently.
 type Authenticator struct {
 	secret  []byte
 	parser  *jwt.Parser
@@ -37,18 +42,29 @@ type Authenticator struct {
 	now     func() time.Time
 	tenants Lookup
 	tokens  *tokenCache
+	keys    *Keys
+	kept    documents
+	log     *zap.Logger
 }
 
-// New refuses a secret of less than 32 bytes.
-func New(cfg Config, tenants Lookup) (*Authenticator, error) {
-	if err := checkSecret(cfg.Secret); err != nil {
+// New refuses a secret or a pepper of less than 32 bytes. kept is where keys, revocations and sessions are; nil:
+// nowhere, so that there are none. It reads nothing yet: call Load before the first request, and let Run run.
+func New(cfg Config, tenants Lookup, kept documents, tel telemetry.Telemetry) (*Authenticator, error) {
+	if err := checkSecret("JWT_SECRET", cfg.Secret); err != nil {
+		return nil, err
+	}
+	if !cfg.Pepper.IsSet() {
+		cfg.Pepper = cfg.Secret.derive("api keys")
+	}
+	if err := checkSecret("API_KEY_PEPPER", cfg.Pepper); err != nil {
 		return nil, err
 	}
 	if tenants == nil {
 		return nil, errors.New("auth: no lookup of tenants")
 	}
 	a := &Authenticator{secret: []byte(cfg.Secret.Reveal()), maxTTL: cfg.MaxTTL, leeway: cfg.Leeway,
-		now: time.Now, tenants: tenants, tokens: newTokenCache()}
+		now: time.Now, tenants: tenants, tokens: newTokenCache(), kept: kept, log: tel.Log}
+	a.keys = newKeys(cfg.Pepper, cfg.Keys, kept, tenants, tel.Log)
 	if a.maxTTL <= 0 {
 		a.maxTTL = defaultMaxTTL
 	}
@@ -69,9 +85,9 @@ func New(cfg Config, tenants Lookup) (*Authenticator, error) {
 	return a, nil
 }
 
-func checkSecret(s Secret) error {
+func checkSecret(setting string, s Secret) error {
 	if n := len(s.Reveal()); n < minSecretBytes {
-		return fmt.Errorf("JWT_SECRET has %d bytes; it must have at least %d, from a random source", n, minSecretBytes)
+		return fmt.Errorf("%s has %d bytes; it must have at least %d, from a random source", setting, n, minSecretBytes)
 	}
 	return nil
 }
@@ -86,17 +102,33 @@ type Request struct {
 // Authenticate says who is calling.
 //
 // Faults of kind Unauthenticated: unauthenticated, malformed_credentials, credentials_in_url,
-// token_invalid, token_expired, token_not_yet_valid, token_wrong_type. Kind Malformed:
-// ambiguous_credentials.
-func (a *Authenticator) Authenticate(_ context.Context, r Request) (Principal, error) {
-	token, err := credentials(r.Header, r.RawQuery)
+// token_invalid, token_expired, token_not_yet_valid, token_wrong_type, key_invalid, key_expired, key_disabled. Kind
+// Malformed: ambiguous_credentials. Kind Forbidden: ip_not_allowed. Kind Unavailable: credentials_unavailable, of
+// credentials that are not known here while the store can't be asked.
+func (a *Authenticator) Authenticate(ctx context.Context, r Request) (Principal, error) {
+	c, err := credentials(r.Header, r.RawQuery)
 	if err != nil {
 		return Principal{}, err
 	}
+	now := a.now()
+	if c.key {
+		return a.keys.authenticate(ctx, c.text, r.Client, now)
+	}
+	if p, ok, err := a.keys.fixedKey(c.text, r.Client, now); ok {
+		return p, err
+	}
+	p, err := a.token(c.text, now)
+	if err != nil {
+		return Principal{}, err
+	}
+	return p, p.cameFrom(r.Client)
+}
+
+// token says whose token text is.
+func (a *Authenticator) token(token string, now time.Time) (Principal, error) {
 	if len(token) > maxTokenBytes {
 		return Principal{}, errTokenInvalid()
 	}
-	now := a.now()
 	if p, ok := a.tokens.get(token, now); ok {
 		return p, nil
 	}
@@ -108,10 +140,18 @@ func (a *Authenticator) Authenticate(_ context.Context, r Request) (Principal, e
 	if err != nil {
 		return Principal{}, errTokenInvalid() // nothing is a safer meaning of it
 	}
-	p := Principal{Subject: c.Subject, TokenID: c.ID, tenants: c.Tenants, roles: c.roles(), scope: scope, lookup: a.tenants}
-	a.tokens.put(token, p, c.expires().Add(a.leeway), now)
+	from, err := parsePrefixes(c.CIDRs)
+	if err != nil {
+		return Principal{}, errTokenInvalid()
+	}
+	p := Principal{Subject: c.Subject, TokenID: c.ID, tenants: c.Tenants, roles: rolesOf(c.Roles), scope: scope, from: from,
+		expires: c.expires().Add(a.leeway), lookup: a.tenants}
+	a.tokens.put(token, p, p.expires, now)
 	return p, nil
 }
+
+// Keys are the API keys.
+func (a *Authenticator) Keys() *Keys { return a.keys }
 
 func unauthenticated(code, detail string) error {
 	return fault.New(fault.Unauthenticated, code, detail)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 )
 
@@ -46,7 +47,7 @@ func newAuthenticator(tb testing.TB, change ...func(*Config)) *Authenticator {
 	for _, f := range change {
 		f(&cfg)
 	}
-	a, err := New(cfg, tenants{"acme": "aaaaaaaaaaaa", "zeta": "zzzzzzzzzzzz", "still": "suspended", "leaving": "leaving", "left": "left"})
+	a, err := New(cfg, tenants{"acme": "aaaaaaaaaaaa", "zeta": "zzzzzzzzzzzz", "still": "suspended", "leaving": "leaving", "left": "left"}, nil, telemetry.Discard())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -188,7 +189,10 @@ func TestWhereCredentialsAre(t *testing.T) {
 		"two Authorization headers":            {http.Header{"Authorization": {"Bearer " + good, "Bearer " + good}}, "", "ambiguous_credentials"},
 		"a token and a key":                    {http.Header{"Authorization": {"Bearer " + good}, "X-Api-Key": {"k"}}, "", "ambiguous_credentials"},
 		"two keys":                             {http.Header{"X-Api-Key": {"k", "k"}}, "", "ambiguous_credentials"},
-		"a key alone":                          {http.Header{"X-Api-Key": {"k"}}, "", "unauthenticated"},
+		"a key alone that is none":             {http.Header{"X-Api-Key": {"k"}}, "", "key_invalid"},
+		"a token as a key":                     {http.Header{"X-Api-Key": {good}}, "", "key_invalid"},
+		"an empty key":                         {http.Header{"X-Api-Key": {""}}, "", "malformed_credentials"},
+		"two keys in one header":               {http.Header{"X-Api-Key": {"k,k"}}, "", "malformed_credentials"},
 		"a key in the URL":                     {http.Header{}, "api_key=k", "credentials_in_url"},
 		"a token in the URL beside a good one": {bearer(good), "q=x&access_token=" + good, "credentials_in_url"},
 		"an escaped name in the URL":           {bearer(good), "%41ccess%5ftoken=x", "credentials_in_url"},
@@ -237,7 +241,7 @@ func TestTheCacheOfTokensIsBounded(t *testing.T) {
 
 func TestShortSecretsAreRefused(t *testing.T) {
 	for _, secret := range []string{"", "12345678", testSecret[:31]} {
-		if _, err := New(Config{Secret: NewSecret(secret)}, tenants{}); err == nil || secret != "" && strings.Contains(err.Error(), secret) {
+		if _, err := New(Config{Secret: NewSecret(secret)}, tenants{}, nil, telemetry.Discard()); err == nil || secret != "" && strings.Contains(err.Error(), secret) {
 			t.Errorf("New with %d bytes: %v", len(secret), err)
 		}
 		if _, _, _, err := Mint(NewSecret(secret), Claims{Tenants: []string{"acme"}, Roles: []string{"reader"}, TTL: time.Hour}); err == nil {

@@ -12,25 +12,34 @@ import (
 var urlCredentials = []string{"api_key", "apikey", "api-key", "x-api-key", "access_token", "token", "id_token",
 	"jwt", "bearer", "bearer_token", "authorization", "auth_token", "ticket"}
 
-// credentials returns the one bearer token of a request.
-func credentials(header http.Header, rawQuery string) (string, error) {
+// credential is what a request brings: a bearer, which is a token or a key, or what can only be a key.
+type credential struct {
+	text string
+	key  bool
+}
+
+// credentials returns the one credential of a request.
+func credentials(header http.Header, rawQuery string) (credential, error) {
 	if inURL(rawQuery) {
-		return "", unauthenticated("credentials_in_url", "send credentials in the Authorization header, never in the URL; consider these as leaked")
+		return credential{}, unauthenticated("credentials_in_url", "send credentials in the Authorization header, never in the URL; consider these as leaked")
 	}
 	authorization, keys := header["Authorization"], header["X-Api-Key"]
 	switch {
 	case len(authorization)+len(keys) > 1:
-		return "", fault.New(fault.Malformed, "ambiguous_credentials", "send one credential, once")
+		return credential{}, fault.New(fault.Malformed, "ambiguous_credentials", "send one credential, once")
 	case len(keys) == 1:
-		return "", unauthenticated("unauthenticated", "API keys are not accepted by this server; send Authorization: Bearer with a token")
+		if keys[0] == "" || strings.ContainsAny(keys[0], " \t,") {
+			return credential{}, unauthenticated("malformed_credentials", "the X-API-Key header must be one key and nothing else")
+		}
+		return credential{keys[0], true}, nil
 	case len(authorization) == 0:
-		return "", unauthenticated("unauthenticated", "send Authorization: Bearer with a token")
+		return credential{}, unauthenticated("unauthenticated", "send Authorization: Bearer with a token or an API key, or X-API-Key with a key")
 	}
 	scheme, token, ok := strings.Cut(authorization[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " \t,") {
-		return "", unauthenticated("malformed_credentials", "the Authorization header must be the word Bearer, one space and a token")
+		return credential{}, unauthenticated("malformed_credentials", "the Authorization header must be the word Bearer, one space and a token or an API key")
 	}
-	return token, nil
+	return credential{token, looksLikeKey(token)}, nil
 }
 
 // inURL says whether a query names a credential. What can't be unescaped is compared as it is: it is

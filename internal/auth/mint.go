@@ -25,7 +25,7 @@ type Claims struct {
 // Mint makes a token that an Authenticator with the same secret accepts. It returns the token, its id (jti)
 // and when it expires.
 func Mint(secret Secret, c Claims) (token, jti string, expires time.Time, err error) {
-	if err := checkSecret(secret); err != nil {
+	if err := checkSecret("JWT_SECRET", secret); err != nil {
 		return "", "", time.Time{}, err
 	}
 	if err := c.check(); err != nil {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -22,12 +23,31 @@ type Lookup interface {
 // Principal is who is calling. The zero value may do nothing.
 type Principal struct {
 	Subject string // who the credentials were given to; stands in audit entries
-	TokenID string // the token's jti; may be empty
+	TokenID string // by which the token can be revoked; empty: no token
+	KeyID   string // the public part of the API key; empty: no key, or one of the settings
 
-	tenants []string // slugs; AllTenants among them for all
-	roles   Role
-	scope   scope
-	lookup  Lookup
+	tenants  []string // slugs; AllTenants among them for all
+	tenantID string   // the internal id of the one tenant, where the credential is bound to it; empty: by slug
+	roles    Role
+	scope    scope
+	from     []netip.Prefix // where it may be used from; none: from everywhere
+	expires  time.Time      // of the credential; zero: never
+	lookup   Lookup
+}
+
+// holds says whether the principal has all of these roles.
+func (p Principal) holds(roles Role) bool { return p.roles&Admin != 0 || p.roles&roles == roles }
+
+// cameFrom says whether the principal's credential may be used from an address. Kind Forbidden, code ip_not_allowed.
+func (p Principal) cameFrom(client netip.Addr) error {
+	if len(p.from) == 0 {
+		return nil
+	}
+	client = client.Unmap().WithZone("")
+	if slices.ContainsFunc(p.from, func(n netip.Prefix) bool { return n.Contains(client) }) {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "ip_not_allowed", "these credentials may not be used from this address")
 }
 
 // Scope is which entries of its tenants the principal may read and write; nil: all of them.
@@ -85,8 +105,12 @@ func (p Principal) Tenant(ctx context.Context, requested []string) (Tenant, erro
 	}
 }
 
-// serves says whether the principal may act for a tenant that it owns as the tenant is now.
+// serves says whether the principal may act for a tenant that it owns as the tenant is now. A later tenant of the same
+// name is another one.
 func (p Principal) serves(t *tenant.Info) bool {
+	if p.tenantID != "" && p.tenantID != t.ID {
+		return false
+	}
 	return !t.Disabled() || p.Platform() && !t.Gone(time.Now())
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 )
 
 func principal(t *testing.T, a *Authenticator, tenants, roles string) Principal {
@@ -77,7 +78,7 @@ func TestWhoMayActForATenantIsActive(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tenants, err, code)
 		}
 	}
-	b, err := New(Config{Secret: NewSecret(testSecret)}, tenants(nil))
+	b, err := New(Config{Secret: NewSecret(testSecret)}, tenants(nil), nil, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func TestSomebodyElsesTenantLooksLikeNone(t *testing.T) {
 }
 
 func TestAnUnreadableListOfTenantsIsNoVerdict(t *testing.T) {
-	a, err := New(Config{Secret: NewSecret(testSecret)}, tenants(nil))
+	a, err := New(Config{Secret: NewSecret(testSecret)}, tenants(nil), nil, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

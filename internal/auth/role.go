@@ -33,3 +33,24 @@ func (r Role) String() string {
 	}
 	return "none"
 }
+
+// rolesOf are all the roles named; a name of a newer version grants nothing here.
+func rolesOf(names []string) Role {
+	var all Role
+	for _, name := range names {
+		r, _ := ParseRole(name)
+		all |= r
+	}
+	return all
+}
+
+// Names are the roles in r as a token carries them.
+func (r Role) Names() []string {
+	names := []string{}
+	for _, one := range []Role{Writer, Reader, Admin} {
+		if r&one != 0 {
+			names = append(names, one.String())
+		}
+	}
+	return names
+}

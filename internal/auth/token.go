@@ -43,6 +43,7 @@ type claims struct {
 	ID        string       `json:"jti,omitzero"`
 	Purpose   string       `json:"typ,omitzero"`
 	Filter    string       `json:"filter,omitzero"`
+	CIDRs     []string     `json:"cidrs,omitzero"`
 }
 
 // UnmarshalJSON reads claims instead of the JWT library's codec, which folds case and takes the last of two.
@@ -55,15 +56,6 @@ func (c *claims) UnmarshalJSON(b []byte) error {
 func (c *claims) MarshalJSON() ([]byte, error) {
 	type plain claims
 	return json.Marshal((*plain)(c))
-}
-
-func (c *claims) roles() Role {
-	var all Role
-	for _, name := range c.Roles {
-		r, _ := ParseRole(name) // a role of a newer version grants nothing here
-		all |= r
-	}
-	return all
 }
 
 func (c *claims) expires() time.Time { return c.ExpiresAt.Time }

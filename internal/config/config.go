@@ -76,6 +76,9 @@ type Settings struct {
 	JWTAudience string        `key:"jwt_audience" for:"ocelot api" default:"" help:"aud that a token must hold; unset: any"`
 	JWTMaxTTL   time.Duration `key:"jwt_max_ttl" for:"ocelot api" default:"8760h" min:"1m" max:"87600h" help:"longest time to live of an accepted token"`
 
+	APIKeyPepper auth.Secret `key:"api_key_pepper" for:"ocelot api" help:"secret without which stolen hashes of API keys are no use, at least 32 bytes; unset: derived from jwt_secret. Another one ends all API keys"`
+	APIKeys      auth.Secret `key:"api_keys" for:"ocelot api" help:"API keys between commas, each key:tenant:role (roles joined by +) or a key alone, which writes and reads for the tenant default; a key has 16 characters or more"`
+
 	MaskingSecret auth.Secret `key:"masking_secret" for:"ocelot api" help:"hashes of masked values are made with it, at least 32 bytes; unset: jwt_secret, whose change then changes the hashes"`
 
 	EventSchemaVersion int           `key:"event_schema_version" for:"ocelot api" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`
@@ -152,6 +155,12 @@ func Load(process Process, path string, environ []string) (Settings, error) {
 	}
 	if s.MaskingSecret.IsSet() && len(s.MaskingSecret.Reveal()) < 32 {
 		problems = append(problems, Problem{"masking_secret", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
+	}
+	if s.APIKeyPepper.IsSet() && len(s.APIKeyPepper.Reveal()) < 32 {
+		problems = append(problems, Problem{"api_key_pepper", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
+	}
+	if _, err := auth.ParseStaticKeys(s.APIKeys); err != nil {
+		problems = append(problems, Problem{"api_keys", err.Error()})
 	}
 	if len(problems) > 0 {
 		return s, problems

@@ -70,7 +70,7 @@ func newWorld(tb testing.TB, change ...func(*parts)) *world {
 		must(tb, st.CreateTenant(tb.Context(), tenant.Info{ID: authtest.TenantID(slug), Slug: slug, Name: slug, CreatedAt: time.Unix(0, 0).UTC()}))
 	}
 	tenants := tenant.NewCache(st)
-	authn, err := auth.New(auth.Config{Secret: authtest.Secret}, tenants)
+	authn, err := auth.New(auth.Config{Secret: authtest.Secret}, tenants, st, w.tel)
 	must(tb, err)
 	in := ingest.New(ingest.Config{}, q, mask.NewSet([]byte("key")), w.tel)
 	live(tb, in.Run)

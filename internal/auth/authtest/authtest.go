@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 )
 
@@ -32,7 +33,7 @@ func TenantWith(tb testing.TB, slug string, version int64, settings tenant.Setti
 
 func tenantOf(tb testing.TB, slug string, lookup auth.Lookup) auth.Tenant {
 	tb.Helper()
-	a, err := auth.New(auth.Config{Secret: Secret}, lookup)
+	a, err := auth.New(auth.Config{Secret: Secret}, lookup, nil, telemetry.Discard())
 	if err != nil {
 		tb.Fatal(err)
 	}
