@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"internal/drain":         {"internal/queue", "internal/search", "internal/store"},
 	"internal/httpapi":       {"docs", "internal/auth", "internal/document", "internal/ingest", "internal/mask", "internal/query", "internal/search", "internal/store", "internal/tenant"},
 	"internal/config":        {"internal/auth"},
+	"internal/signin":        {"internal/auth", "internal/tenant"},
 	"internal/lines":         {},
 	"internal/bench":         {},
 	"docs":                   {},
