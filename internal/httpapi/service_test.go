@@ -107,7 +107,7 @@ func TestTheDescriptionHasEveryRouteAndNoOther(t *testing.T) {
 	}
 	served, operations := map[string]bool{}, map[string]bool{}
 	for _, r := range routes {
-		path := strings.Replace(r.path, ":id", "{id}", 1)
+		path := pathParameter.ReplaceAllStringFunc(r.path, func(name string) string { return "{" + name[1:] + "}" })
 		served[r.method+" "+path] = true
 		op := doc.Paths[path][strings.ToLower(r.method)]
 		if (op.Security != nil) != (r.access == open) {

@@ -44,6 +44,7 @@ type parts struct {
 	access  Access
 	writing Writing
 	reading Reading
+	tel     telemetry.Telemetry
 }
 
 func newWorld(tb testing.TB, change ...func(*parts)) *world {
@@ -75,11 +76,11 @@ func newWorld(tb testing.TB, change ...func(*parts)) *world {
 	in := ingest.New(ingest.Config{}, q, mask.NewSet([]byte("key")), w.tel)
 	live(tb, in.Run)
 	p := parts{access: Access{Auth: authn, Tenants: tenants}, writing: Writing{Ingest: in, Queue: q},
-		reading: Reading{Store: st, Index: ix, Cursors: query.NewCursors([]byte(authtest.Secret.Reveal()))}}
+		reading: Reading{Store: st, Index: ix, Cursors: query.NewCursors([]byte(authtest.Secret.Reveal()))}, tel: w.tel}
 	for _, f := range change {
 		f(&p)
 	}
-	w.Server, err = New(p.cfg, p.access, p.writing, p.reading, w.tel)
+	w.Server, err = New(p.cfg, p.access, p.writing, p.reading, p.tel)
 	must(tb, err)
 	return w
 }

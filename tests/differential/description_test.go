@@ -63,14 +63,29 @@ func closeObjects(v any) {
 // route is the path in the description that a request goes to; empty for none.
 func (d *description) route(method, target string) string {
 	path, _, _ := strings.Cut(target, "?")
-	if rest, ok := strings.CutPrefix(path, "/api/v1/logs/"); ok && rest != "" && rest != "bulk" && !strings.Contains(rest, "/") {
-		path = "/api/v1/logs/{id}"
+	if _, exact := d.paths[path]; !exact {
+		for template := range d.paths {
+			if fits(template, path) {
+				path = template
+				break
+			}
+		}
 	}
 	of, _ := d.paths[path].(map[string]any)
 	if _, ok := of[strings.ToLower(method)]; !ok || method != strings.ToUpper(method) {
 		return ""
 	}
 	return path
+}
+
+// fits says whether a path is one of a template.
+func fits(template, path string) bool {
+	want, have := strings.Split(template, "/"), strings.Split(path, "/")
+	return len(want) == len(have) && !slices.ContainsFunc(want, func(part string) bool {
+		at := have[0]
+		have = have[1:]
+		return part != at && (at == "" || !strings.HasPrefix(part, "{"))
+	})
 }
 
 // check validates what both systems answered on a route; on none it must be a problem.

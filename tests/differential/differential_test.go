@@ -38,6 +38,7 @@ func TestBothSystemsMeanTheSame(t *testing.T) {
 	sent := w.write(t.Context(), slices.Concat(posts, bad))
 	strangers := w.strangers()
 	w.strange(t.Context(), strangers)
+	w.credentials()
 	step("requests")
 	w.settle()
 	step("until all is found")
