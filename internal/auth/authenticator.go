@@ -43,6 +43,8 @@ type Authenticator struct {
 	tenants Lookup
 	tokens  *tokenCache
 	keys    *Keys
+	issued  *Tokens
+	opened  *Sessions
 	kept    documents
 	log     *zap.Logger
 }
@@ -62,15 +64,17 @@ func New(cfg Config, tenants Lookup, kept documents, tel telemetry.Telemetry) (*
 	if tenants == nil {
 		return nil, errors.New("auth: no lookup of tenants")
 	}
+	if cfg.MaxTTL <= 0 {
+		cfg.MaxTTL = defaultMaxTTL
+	}
+	if cfg.Leeway <= 0 {
+		cfg.Leeway = defaultLeeway
+	}
 	a := &Authenticator{secret: []byte(cfg.Secret.Reveal()), maxTTL: cfg.MaxTTL, leeway: cfg.Leeway,
 		now: time.Now, tenants: tenants, tokens: newTokenCache(), kept: kept, log: tel.Log}
 	a.keys = newKeys(cfg.Pepper, cfg.Keys, kept, tenants, tel.Log)
-	if a.maxTTL <= 0 {
-		a.maxTTL = defaultMaxTTL
-	}
-	if a.leeway <= 0 {
-		a.leeway = defaultLeeway
-	}
+	a.issued = newTokens(cfg, kept, tenants, tel.Log)
+	a.opened = newSessions(a.keys, a.issued, kept, tenants, tel.Log)
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 		jwt.WithLeeway(a.leeway), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return a.now() }),
@@ -102,7 +106,7 @@ type Request struct {
 // Authenticate says who is calling.
 //
 // Faults of kind Unauthenticated: unauthenticated, malformed_credentials, credentials_in_url,
-// token_invalid, token_expired, token_not_yet_valid, token_wrong_type, key_invalid, key_expired, key_disabled. Kind
+// token_invalid, token_expired, token_not_yet_valid, token_wrong_type, token_revoked, key_invalid, key_expired, key_disabled. Kind
 // Malformed: ambiguous_credentials. Kind Forbidden: ip_not_allowed. Kind Unavailable: credentials_unavailable, of
 // credentials that are not known here while the store can't be asked.
 func (a *Authenticator) Authenticate(ctx context.Context, r Request) (Principal, error) {
@@ -130,7 +134,7 @@ func (a *Authenticator) token(token string, now time.Time) (Principal, error) {
 		return Principal{}, errTokenInvalid()
 	}
 	if p, ok := a.tokens.get(token, now); ok {
-		return p, nil
+		return p, a.ended(p)
 	}
 	c, err := a.verify(token)
 	if err != nil {
@@ -144,11 +148,25 @@ func (a *Authenticator) token(token string, now time.Time) (Principal, error) {
 	if err != nil {
 		return Principal{}, errTokenInvalid()
 	}
-	p := Principal{Subject: c.Subject, TokenID: c.ID, tenants: c.Tenants, roles: rolesOf(c.Roles), scope: scope, from: from,
+	p := Principal{Subject: c.Subject, TokenID: tokenID(c.ID, token), tenants: c.Tenants, roles: rolesOf(c.Roles), scope: scope, from: from,
 		expires: c.expires().Add(a.leeway), lookup: a.tenants}
 	a.tokens.put(token, p, p.expires, now)
-	return p, nil
+	return p, a.ended(p)
 }
+
+// ended says whether a token that is valid by itself has been revoked. Kind Unauthenticated, code token_revoked.
+func (a *Authenticator) ended(p Principal) error {
+	if a.issued.revoked(p.TokenID, p.tenants) {
+		return unauthenticated("token_revoked", "the token has been revoked")
+	}
+	return nil
+}
+
+// Tokens are the tokens that are issued, and revocations of all.
+func (a *Authenticator) Tokens() *Tokens { return a.issued }
+
+// Sessions are those of browsers.
+func (a *Authenticator) Sessions() *Sessions { return a.opened }
 
 // Keys are the API keys.
 func (a *Authenticator) Keys() *Keys { return a.keys }

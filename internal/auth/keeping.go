@@ -14,7 +14,7 @@ func (a *Authenticator) Load(ctx context.Context) error {
 	if a.kept == nil {
 		return nil
 	}
-	return a.keys.held.load(ctx)
+	return errors.Join(a.keys.held.load(ctx), a.issued.held.load(ctx), a.opened.held.load(ctx))
 }
 
 // Run keeps what Load has read up to date until ctx ends, writes down what was used, and returns nil.
@@ -24,8 +24,10 @@ func (a *Authenticator) Run(ctx context.Context) error {
 		return nil
 	}
 	var running sync.WaitGroup
-	running.Go(func() { every(ctx, pollEvery, a.poll(a.keys.held.poll)) })
-	running.Go(func() { every(ctx, useEvery/4, a.keys.writeUses) })
+	running.Go(func() { every(ctx, pollEvery, a.poll(a.keys.held.poll, a.issued.held.poll, a.opened.held.poll)) })
+	running.Go(func() {
+		every(ctx, useEvery/4, func(ctx context.Context) { a.keys.writeUses(ctx); a.opened.writeUses(ctx) })
+	})
 	running.Wait()
 	return nil
 }

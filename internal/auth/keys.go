@@ -50,7 +50,8 @@ func newKeys(pepper Secret, fixed []StaticKey, from documents, lookup Lookup, lo
 		return readKey(d, old, lookup)
 	})
 	for i := range fixed {
-		k.fixed[k.mac(fixed[i].key.Reveal())] = fixed[i].held(lookup)
+		mac := k.mac(fixed[i].key.Reveal())
+		k.fixed[mac] = fixed[i].held(mac, lookup)
 	}
 	return k
 }
@@ -116,8 +117,16 @@ func (k *Keys) authenticate(ctx context.Context, text string, client netip.Addr,
 }
 
 // valid says whether a key is good for more than this request: a session goes on only as long.
-func (k *Keys) valid(id string, now time.Time) bool {
+func (k *Keys) valid(ctx context.Context, id string, now time.Time) bool {
+	for _, h := range k.fixed {
+		if h.principal.KeyID == id {
+			return true
+		}
+	}
 	h := k.held.get(id)
+	if h == nil { // made elsewhere a moment ago, or gone
+		h, _ = k.held.look(ctx, id)
+	}
 	return h != nil && !h.disabled && (h.expires.IsZero() || now.Before(h.expires))
 }
 

@@ -33,15 +33,15 @@ func Mint(secret Secret, c Claims) (token, jti string, expires time.Time, err er
 	}
 	now := time.Now().Truncate(time.Second)
 	jti, expires = rand.Text(), now.Add(c.TTL.Truncate(time.Second))
-	body := &claims{Issuer: c.Issuer, Subject: c.Subject, Tenants: c.Tenants, Roles: c.Roles, ID: jti, Purpose: accessPurpose, Filter: c.Filter,
-		IssuedAt: &numericDate{now}, ExpiresAt: &numericDate{expires}}
-	if c.Audience != "" {
-		body.Audience = audience{c.Audience}
-	}
-	t := jwt.NewWithClaims(jwt.SigningMethodHS256, body)
-	t.Header["typ"] = "at+jwt"
-	token, err = t.SignedString([]byte(secret.Reveal()))
+	token, err = sign(secret, &claims{Issuer: c.Issuer, Audience: audienceOf(c.Audience), Subject: c.Subject, Tenants: c.Tenants, Roles: c.Roles, ID: jti, Purpose: accessPurpose, Filter: c.Filter,
+		IssuedAt: &numericDate{now}, ExpiresAt: &numericDate{expires}})
 	return token, jti, expires, err
+}
+
+func sign(secret Secret, c *claims) (string, error) {
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
+	t.Header["typ"] = "at+jwt"
+	return t.SignedString([]byte(secret.Reveal()))
 }
 
 func (c Claims) check() error {

@@ -24,7 +24,9 @@ type Lookup interface {
 type Principal struct {
 	Subject string // who the credentials were given to; stands in audit entries
 	TokenID string // by which the token can be revoked; empty: no token
-	KeyID   string // the public part of the API key; empty: no key, or one of the settings
+	KeyID   string // of the API key; empty: no key
+
+	SessionID string // of a browser's session; empty: none. TokenID or KeyID then say what it was made with
 
 	tenants  []string // slugs; AllTenants among them for all
 	tenantID string   // the internal id of the one tenant, where the credential is bound to it; empty: by slug
@@ -49,6 +51,15 @@ func (p Principal) cameFrom(client netip.Addr) error {
 	}
 	return fault.New(fault.Forbidden, "ip_not_allowed", "these credentials may not be used from this address")
 }
+
+// Tenants are the slugs of the principal's tenants, or AllTenants.
+func (p Principal) Tenants() []string { return slices.Clone(p.tenants) }
+
+// Roles are the names of the principal's roles.
+func (p Principal) Roles() []string { return p.roles.Names() }
+
+// Expires is when the credential ends by itself; zero: never.
+func (p Principal) Expires() time.Time { return p.expires }
 
 // Scope is which entries of its tenants the principal may read and write; nil: all of them.
 func (p Principal) Scope() query.Node { return p.scope.node }

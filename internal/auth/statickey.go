@@ -56,7 +56,8 @@ func ParseStaticKeys(setting Secret) ([]StaticKey, error) {
 	return all, nil
 }
 
-// held is the key as a request meets it. Its subject is its place among the tenants, never a piece of it.
-func (k *StaticKey) held(lookup Lookup) *heldKey {
-	return &heldKey{used: new(atomic.Int64), principal: Principal{Subject: "key:setting", tenants: []string{k.tenant}, roles: rolesOf(k.roles), lookup: lookup}}
+// held is the key as a request meets it. Its id is a piece of its MAC, which nobody makes without the pepper.
+func (k *StaticKey) held(mac [macSize]byte, lookup Lookup) *heldKey {
+	id := fmt.Sprintf("setting-%x", mac[:6])
+	return &heldKey{used: new(atomic.Int64), principal: Principal{Subject: "key:" + id, KeyID: id, tenants: []string{k.tenant}, roles: rolesOf(k.roles), lookup: lookup}}
 }
