@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/drain"
 	"github.com/ocelot-log/ocelot/internal/httpapi"
@@ -28,7 +29,8 @@ func API(ctx context.Context, s config.Settings, version string) error {
 			return nil, err
 		}
 		in := ingest.New(ingestConfig(s), b.queue, masks(s), tel.Named("ingest"))
-		server, err := newServer(s, access, b, in, tel, version)
+		noted := audit.New(audit.Config{}, in, tel.Named("audit"))
+		server, err := newServer(s, access, b, httpapi.Writing{Ingest: in, Queue: b.queue, Audit: noted}, tel, version)
 		if err != nil {
 			return nil, err
 		}
@@ -40,6 +42,7 @@ func API(ctx context.Context, s config.Settings, version string) error {
 		tel.Log.Info("ready", zap.String("api", scheme(s)+reachable(l.Addr())), zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
 		return []stage{
 			{"api", func(ctx context.Context) error { return server.Serve(ctx, l) }},
+			{"audit", noted.Run},
 			{"ingest", in.Run},
 			{"credentials", access.Auth.Run},
 			{"levels", drain.NewLevels(0, b.queue, b.store, tel.Named("levels")).Run},

@@ -1,8 +1,12 @@
 package app
 
 import (
+	"errors"
+
 	"github.com/ocelot-log/ocelot/internal/config"
+	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/httpapi"
+	"github.com/ocelot-log/ocelot/internal/tenant"
 )
 
 // httpConfig is how the API is reached, by the settings.
@@ -13,7 +17,11 @@ func httpConfig(s config.Settings, version string) (httpapi.Config, error) {
 			problems = append(problems, config.Problem{Where: setting, Message: err.Error()})
 		}
 	}
-	c := httpapi.Config{Version: version, MaxFutureSkew: s.MaxFutureSkew, ShutdownGrace: s.ShutdownGrace}
+	c := httpapi.Config{Version: version, MaxFutureSkew: s.MaxFutureSkew, ShutdownGrace: s.ShutdownGrace,
+		AuditTenant: s.AuditTenant, UnauditedReads: !s.ReadAudit}
+	if err := tenant.CheckSlug(s.AuditTenant); s.AuditTenant != "" && err != nil {
+		note("AUDIT_TENANT", errors.New(fault.Of(err).Detail))
+	}
 	var err error
 	c.Proxies, err = httpapi.ParseProxies(s.TrustedProxies)
 	note("TRUSTED_PROXIES", err)

@@ -45,7 +45,7 @@ func newAccess(ctx context.Context, s config.Settings, b *backends, tel telemetr
 }
 
 // newServer wires the HTTP side: who may call, where entries go, where they are found.
-func newServer(s config.Settings, access httpapi.Access, b *backends, in *ingest.Ingest, tel telemetry.Telemetry, version string) (*httpapi.Server, error) {
+func newServer(s config.Settings, access httpapi.Access, b *backends, w httpapi.Writing, tel telemetry.Telemetry, version string) (*httpapi.Server, error) {
 	cfg, err := httpConfig(s, version)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func newServer(s config.Settings, access httpapi.Access, b *backends, in *ingest
 	return httpapi.New(
 		cfg,
 		access,
-		httpapi.Writing{Ingest: in, Queue: b.queue},
+		w,
 		httpapi.Reading{Store: b.store, Index: b.index, Cursors: query.NewCursors(derive(s.JWTSecret, "cursors"))},
 		tel.Named("api"))
 }

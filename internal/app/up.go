@@ -4,7 +4,7 @@
 //	           ┌────────── httpapi ──────────┐
 //	           │ auth ◀─ tenant.Cache ◀─ store│
 //	requests ─▶│ ingest ─▶ queue              │      stop order:
-//	           │ search, store (reading)      │      httpapi → ingest → drain → metrics → backends
+//	           │ search, store (reading)      │      httpapi → audit → ingest → drain → metrics → backends
 //	           └──────────────────────────────┘
 //	queue ─▶ drain ─▶ store, then search, then delete
 package app
@@ -17,8 +17,10 @@ import (
 	"net"
 	"os"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/drain"
+	"github.com/ocelot-log/ocelot/internal/httpapi"
 	"github.com/ocelot-log/ocelot/internal/ingest"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"go.uber.org/zap"
@@ -62,8 +64,9 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 		return err
 	}
 	in := ingest.New(ingestConfig(s), b.queue, masks(s), tel.Named("ingest"))
+	noted := audit.New(audit.Config{}, in, tel.Named("audit"))
 	worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
-	server, err := newServer(s, access, b, in, tel, version)
+	server, err := newServer(s, access, b, httpapi.Writing{Ingest: in, Queue: b.queue, Audit: noted}, tel, version)
 	if err != nil {
 		return err
 	}
@@ -87,6 +90,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 
 	err = runStages(ctx, []stage{
 		{"api", func(ctx context.Context) error { return server.Serve(ctx, api) }},
+		{"audit", noted.Run},
 		{"ingest", in.Run},
 		{"credentials", access.Auth.Run},
 		{"worker", func(ctx context.Context) error {

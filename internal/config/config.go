@@ -79,6 +79,8 @@ type Settings struct {
 	APIKeyPepper auth.Secret `key:"api_key_pepper" for:"ocelot api" help:"secret without which stolen hashes of API keys are no use, at least 32 bytes; unset: derived from jwt_secret. Another one ends all API keys"`
 	APIKeys      auth.Secret `key:"api_keys" for:"ocelot api" help:"API keys between commas, each key:tenant:role (roles joined by +) or a key alone, which writes and reads for the tenant default; a key has 16 characters or more"`
 
+	ReadAudit     bool        `key:"read_audit" for:"ocelot api" default:"true" help:"each read of entries leaves an entry that says who read what; changes and refused attempts always do"`
+	AuditTenant   string      `key:"audit_tenant" for:"ocelot api" default:"default" help:"id of the tenant that keeps the entries of changes which are about no tenant, or about tenants themselves"`
 	MaskingSecret auth.Secret `key:"masking_secret" for:"ocelot api" help:"hashes of masked values are made with it, at least 32 bytes; unset: jwt_secret, whose change then changes the hashes"`
 
 	EventSchemaVersion int           `key:"event_schema_version" for:"ocelot api" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`

@@ -45,6 +45,7 @@ type call struct {
 	tenant    auth.Tenant    // zero where the request is about no tenant
 	client    netip.Addr     // who sent it, as far as trusted proxies tell; zero where nobody can say
 	handed    bool           // to ingest, which counts its own refusals
+	known     bool           // the principal is settled, though it may not be allowed to do this
 }
 
 // serve settles who is calling and for whom before the handler sees the request.
@@ -59,6 +60,7 @@ func (s *Server) serve(r route) gin.HandlerFunc {
 			return
 		}
 		s.fail(c, err)
+		s.refused(&k, r, fault.Of(err))
 		if r.access == writers && !k.handed {
 			s.tel.Metrics.RefusedEntries.WithLabelValues(c.GetString(codeKey)).Inc()
 		}

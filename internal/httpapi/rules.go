@@ -63,7 +63,7 @@ func (s *Server) identify(k *call, r route) error {
 	if err != nil {
 		return err
 	}
-	k.principal = p
+	k.principal, k.known = p, true
 	if rule.role != 0 && !p.Can(rule.role) || rule.all && !p.Platform() {
 		return fault.New(fault.Forbidden, "insufficient_role", "these credentials do not have the role for this")
 	}

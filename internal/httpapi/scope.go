@@ -5,17 +5,10 @@ import (
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
-// scoped narrows a question to the entries that the caller's credentials are for. Every question goes through it,
-// before its cursor is read and before it is asked.
+// scoped narrows a question to the entries that the caller's credentials are for, and to audit entries or to the
+// others. Every question goes through it, before its cursor is read and before it is asked.
 func scoped(k *call, q query.Query) query.Query {
-	switch scope := k.principal.Scope(); {
-	case scope == nil:
-	case q.Where == nil:
-		q.Where = scope
-	default:
-		q.Where = query.And{scope, q.Where}
-	}
-	return q
+	return q.Narrow(q.Audit.Node()).Narrow(k.principal.Scope())
 }
 
 // inScope says whether the caller's credentials are for an entry; one that they are not for is absent to it.

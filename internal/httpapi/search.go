@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
@@ -72,6 +73,9 @@ func (s *Server) searchLogs(k *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entries", Params: params, Count: len(found), Took: time.Since(started), Source: source}); err != nil {
+		return err
+	}
 	b = appendMeta(b, q, page, source, next, time.Since(started))
 	return reply(k.Context, http.StatusOK, b)
 }
@@ -117,6 +121,9 @@ func (s *Server) getLog(k *call) error {
 	}
 	b := append(make([]byte, 0, len(rec.JSON)+96), `{"data":`...)
 	if b, err = appendEntry(b, rec.JSON, k.tenant.Slug()); err != nil {
+		return err
+	}
+	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entry", ResourceID: id.String(), Count: 1}); err != nil {
 		return err
 	}
 	return reply(k.Context, http.StatusOK, append(b, `,"meta":{}}`...))

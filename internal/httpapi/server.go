@@ -41,11 +41,14 @@ type Config struct {
 	SearchTimeout time.Duration // for one search; default 5 s
 	PingTimeout   time.Duration // for each dependency's answer to /health; default 2 s
 	ShutdownGrace time.Duration // how long requests may go on after the stop began; default 20 s
+	AuditTenant   string        // slug of the tenant that keeps changes which are about no tenant; default: default
 	InFlightBytes int64         // inflated bytes of all bodies together; default 64 MiB
-	Proxies       Proxies       // whose X-Forwarded-For and X-Forwarded-Proto are believed; default nobody's
-	Hosts         Hosts         // names that may be asked for; default every one
-	Origins       Origins       // web origins whose pages may call; default none but our own
-	Certificate   *Certificate  // of the listener; nil: no TLS
+
+	UnauditedReads bool         // reads leave no audit entries; changes and refused attempts do all the same
+	Proxies        Proxies      // whose X-Forwarded-For and X-Forwarded-Proto are believed; default nobody's
+	Hosts          Hosts        // names that may be asked for; default every one
+	Origins        Origins      // web origins whose pages may call; default none but our own
+	Certificate    *Certificate // of the listener; nil: no TLS
 }
 
 func (c Config) withDefaults() Config {
@@ -59,6 +62,9 @@ func (c Config) withDefaults() Config {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
+	}
+	if c.AuditTenant == "" {
+		c.AuditTenant = "default"
 	}
 	if c.InFlightBytes <= 0 {
 		c.InFlightBytes = 64 << 20
@@ -76,6 +82,7 @@ type Access struct {
 type Writing struct {
 	Ingest accepter
 	Queue  pinger // for /health
+	Audit  auditor
 }
 
 // Reading is where entries are found.
@@ -101,7 +108,7 @@ type Server struct {
 
 // New checks that nothing is missing and starts nothing.
 func New(cfg Config, access Access, w Writing, r Reading, tel telemetry.Telemetry) (*Server, error) {
-	if access.Auth == nil || access.Tenants == nil || w.Ingest == nil || w.Queue == nil || r.Store == nil || r.Index == nil || r.Cursors == nil {
+	if access.Auth == nil || access.Tenants == nil || w.Ingest == nil || w.Queue == nil || w.Audit == nil || r.Store == nil || r.Index == nil || r.Cursors == nil {
 		return nil, errors.New("httpapi: a collaborator is missing")
 	}
 	s := &Server{cfg: cfg.withDefaults(), access: access, writing: w, reading: r, tel: tel}

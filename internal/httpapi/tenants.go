@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 )
@@ -69,7 +70,13 @@ func (s *Server) createTenant(k *call) error {
 		return err
 	}
 	s.access.Tenants.Forget()
-	return replyData(k, http.StatusCreated, bodyOf(t))
+	made := bodyOf(t)
+	for _, in := range []string{t.ID, ""} { // in its own log and in that of the operators
+		if err := s.changed(k, in, audit.Create, "tenant", t.Slug, nil, made); err != nil {
+			return err
+		}
+	}
+	return replyData(k, http.StatusCreated, made)
 }
 
 func validName(name string) bool {

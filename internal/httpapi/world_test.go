@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/ingest"
@@ -75,7 +77,7 @@ func newWorld(tb testing.TB, change ...func(*parts)) *world {
 	must(tb, err)
 	in := ingest.New(ingest.Config{}, q, mask.NewSet([]byte("key")), w.tel)
 	live(tb, in.Run)
-	p := parts{access: Access{Auth: authn, Tenants: tenants}, writing: Writing{Ingest: in, Queue: q},
+	p := parts{access: Access{Auth: authn, Tenants: tenants}, writing: Writing{Ingest: in, Queue: q, Audit: &noted{}},
 		reading: Reading{Store: st, Index: ix, Cursors: query.NewCursors([]byte(authtest.Secret.Reveal()))}, tel: w.tel}
 	for _, f := range change {
 		f(&p)
@@ -83,6 +85,31 @@ func newWorld(tb testing.TB, change ...func(*parts)) *world {
 	w.Server, err = New(p.cfg, p.access, p.writing, p.reading, p.tel)
 	must(tb, err)
 	return w
+}
+
+// noted remembers audit events, or fails with err.
+type noted struct {
+	mu     sync.Mutex
+	err    error
+	events []notedEvent
+}
+
+type notedEvent struct {
+	tenantID string
+	audit.Event
+}
+
+func (n *noted) Record(_ context.Context, tenantID string, e audit.Event) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err == nil {
+		n.events = append(n.events, notedEvent{tenantID, e})
+	}
+	return n.err
+}
+
+func (n *noted) Refused(tenantID string, e audit.Event) {
+	_ = n.Record(context.Background(), tenantID, e)
 }
 
 // live runs something until the test ends.

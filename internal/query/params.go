@@ -21,7 +21,7 @@ const (
 type Params map[string][]string
 
 // single are the parameters that may be there once.
-var single = [...]string{"q", "search", "start_time", "end_time", "min_severity", "sort", "limit", "skip", "cursor", "total"}
+var single = [...]string{"q", "search", "start_time", "end_time", "min_severity", "sort", "limit", "skip", "cursor", "total", "audit"}
 
 // sorts are the orders by their names.
 var sorts = map[string]Sort{"-timestamp": NewestFirst, "timestamp": OldestFirst,
@@ -47,6 +47,7 @@ func FromParams(v Params, now time.Time, extra ...string) (Query, error) {
 		r.add("", 0, 0, tooExpensive("too_many_terms", "q, search and the filters have more than 64 values together"))
 	}
 	r.page(&q)
+	r.audit(&q)
 	if err := r.err(r.only); err != nil {
 		return Query{}, err
 	}

@@ -63,6 +63,8 @@ func TestFromParamsPages(t *testing.T) {
 		"limit=0010&total=exact":    {Limit: 10, Total: query.TotalExact},
 		"sort=-timestamp":           {Limit: 50},
 		"sort=timestamp&total=none": {Limit: 50, Sort: query.OldestFirst, Total: query.TotalNone},
+		"audit=include":             {Limit: 50, Audit: query.AuditIncluded},
+		"audit=only":                {Limit: 50, Audit: query.AuditOnly},
 		"sort=-received_at":         {Limit: 50, Sort: query.ReceivedNewestFirst},
 		"sort=received_at&cursor=x": {Limit: 50, Sort: query.ReceivedOldestFirst},
 	} {
@@ -124,6 +126,8 @@ func TestFromParamsComplains(t *testing.T) {
 		"sort=":                         "sort_not_allowed sort/sort_not_allowed",
 		"sort=timestamp,id":             "sort_not_allowed sort/sort_not_allowed",
 		"total=all":                     "total_invalid total/total_invalid",
+		"audit=all":                     "audit_invalid audit/audit_invalid",
+		"audit=only&audit=only":         "repeated_parameter audit/repeated_parameter",
 		"cursor=":                       "cursor_invalid cursor/cursor_invalid",
 		"cursor=x&skip=0":               "query_invalid skip/cursor_with_skip",
 		"start_time=2026-11-02&end_time=2026-11-01":  "range_invalid start_time/range_invalid",

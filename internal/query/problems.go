@@ -19,6 +19,7 @@ const (
 	codeLimit        = "limit_invalid"
 	codeSkip         = "skip_invalid"
 	codeTotal        = "total_invalid"
+	codeAudit        = "audit_invalid"
 	codeCursor       = "cursor_invalid"
 	codeMismatch     = "cursor_mismatch"
 	codeSeveral      = "validation_failed" // problems of several of these

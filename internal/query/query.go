@@ -16,6 +16,7 @@ type Query struct {
 	After *Position // go on after this entry; nil from the start
 	Skip  int       // 0 … 10,000; never together with After
 	Total Total
+	Audit Audit // what is asked of audit entries; Where does not hold it: see Audit.Node
 }
 
 // Narrow is the question with one more condition: only what n matches too is found, whatever Where asks for.

@@ -60,6 +60,8 @@ type Metrics struct {
 	AcceptedEntries prometheus.Counter
 	AcceptedBytes   prometheus.Counter     // of the entries' JSON
 	RefusedEntries  *prometheus.CounterVec // code
+	AuditEntries    *prometheus.CounterVec // result: kept, suppressed, lost
+	AuditWaiting    prometheus.Gauge
 	BelowSeverity   prometheus.Counter
 	MaskedValues    *prometheus.CounterVec // kind: name, field, pattern, builtin
 	Envelopes       *prometheus.CounterVec // flush: size, linger, idle
@@ -134,6 +136,8 @@ func NewMetrics() *Metrics {
 		AcceptedEntries: counter("accepted_entries_total", "Entries acknowledged with 202."),
 		AcceptedBytes:   counter("accepted_bytes_total", "Bytes of the acknowledged entries' JSON."),
 		RefusedEntries:  counters("refused_requests_total", "Writes that were refused, by the answer's code.", "code"),
+		AuditEntries:    counters("audit_entries_total", "Entries that say who read, changed or was refused, by result: kept, suppressed, lost.", "result"),
+		AuditWaiting:    gauge("audit_waiting_entries", "Such entries that are not durable yet."),
 		BelowSeverity:   counter("below_severity_entries_total", "Entries acknowledged and not kept, because they are below their tenant's least severity."),
 		MaskedValues:    counters("masked_values_total", "Values masked before they were kept, by the kind of rule: name, field, pattern, builtin.", "kind"),
 		Envelopes:       counters("envelopes_total", "Envelopes sent, by what closed them: size, linger or idle.", "flush"),

@@ -54,7 +54,7 @@ func entriesOf(b *testing.B) int {
 }
 
 // quiet are the settings of a cluster under load, for the product and for the bare loop.
-var quiet = []string{"OPENSEARCH_REFRESH_INTERVAL=10s", "WORKER_VISIBILITY=90s", "LOG_LEVEL=warn"}
+var quiet = []string{"OPENSEARCH_REFRESH_INTERVAL=10s", "WORKER_VISIBILITY=90s", "LOG_LEVEL=warn", "READ_AUDIT=false"}
 
 // BenchmarkDeployed fills the queue through the API while no worker runs, lets workers drain it, and then has a bare
 // loop write the same documents to other collections and indices of the same servers, from bodies that were made

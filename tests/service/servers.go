@@ -171,14 +171,18 @@ func (s *Servers) indices(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
+// Sent finds the entries that were sent, in the collection of entries: all but those that the service makes of reads.
+var Sent = bson.D{{Key: "s", Value: bson.D{{Key: "$ne", Value: logentry.OwnService}}}}
+
 // Collection is a collection of the record, to look into past the code under test.
 func (s *Servers) Collection(name string) *mongo.Collection {
 	return s.mongo.Database(s.Name).Collection(name)
 }
 
-// Recorded counts how often each id is in the record, in MongoDB itself.
+// Recorded counts how often each id is in the record, in MongoDB itself; without the entries that the service makes of
+// reads.
 func (s *Servers) Recorded(ctx context.Context) (map[logentry.ID]int, error) {
-	rows, err := s.Collection("entries").Find(ctx, bson.D{}, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}))
+	rows, err := s.Collection("entries").Find(ctx, Sent, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}))
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +200,8 @@ func (s *Servers) Recorded(ctx context.Context) (map[logentry.ID]int, error) {
 	return found, rows.Err()
 }
 
-// Indexed counts how often each id is in the index, over all indices, in OpenSearch itself.
+// Indexed counts how often each id is in the index, over all indices, in OpenSearch itself; without the entries that
+// the service makes of reads.
 func (s *Servers) Indexed(ctx context.Context) (map[logentry.ID]int, error) {
 	found := map[logentry.ID]int{}
 	names, err := s.indices(ctx)
@@ -207,7 +212,8 @@ func (s *Servers) Indexed(ctx context.Context) (map[logentry.ID]int, error) {
 	if _, err := s.ask(ctx, http.MethodPost, "/"+all+"/_refresh", nil); err != nil {
 		return nil, err
 	}
-	answer, err := s.ask(ctx, http.MethodPost, "/"+all+"/_search?scroll=1m", map[string]any{"size": 10_000, "_source": false, "sort": []string{"_doc"}})
+	answer, err := s.ask(ctx, http.MethodPost, "/"+all+"/_search?scroll=1m", map[string]any{"size": 10_000, "_source": false, "sort": []string{"_doc"},
+		"query": map[string]any{"bool": map[string]any{"must_not": map[string]any{"term": map[string]any{"service": logentry.OwnService}}}}})
 	for err == nil {
 		hits, _ := answer["hits"].(map[string]any)["hits"].([]any)
 		for _, hit := range hits {

@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/audit"
+	"github.com/ocelot-log/ocelot/internal/auth/authtest"
+	"github.com/ocelot-log/ocelot/internal/drain"
+	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/mask"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
+)
+
+// auditedWorld is a world whose audit events are remembered.
+func auditedWorld(t *testing.T, change ...func(*parts)) (*world, *noted) {
+	n := &noted{}
+	w := newWorld(t, append([]func(*parts){func(p *parts) { p.writing.Audit = n }}, change...)...)
+	return w, n
+}
+
+func TestReadsAreNoted(t *testing.T) {
+	for name, c := range map[string]struct {
+		target string
+		want   audit.Event // without who
+	}{
+		"a search":                    {"/api/v1/logs?service=billing&q=card&limit=1", audit.Event{Action: "READ", ResourceType: "entries", Count: 1, Source: "index", Params: map[string][]string{"service": {"billing"}, "q": {"card"}, "limit": {"1"}}}},
+		"a search that finds nothing": {"/api/v1/logs?q=nothing", audit.Event{Action: "READ", ResourceType: "entries", Source: "index", Params: map[string][]string{"q": {"nothing"}}}},
+		"one entry":                   {"/api/v1/logs/", audit.Event{Action: "READ", ResourceType: "entry", Count: 1}},
+	} {
+		w, n := auditedWorld(t)
+		id := w.put(t, "acme", logentry.Entry{Message: "card declined", Service: "billing"}, logentry.Entry{Message: "card accepted", Service: "billing"})[0].String()
+		if c.target == "/api/v1/logs/" {
+			c.target, c.want.ResourceID = c.target+id, id
+		}
+		a := w.do(t, authHeader(t, "acme", "reader"), http.MethodGet, c.target, "", "X-Request-ID", "r-1", "User-Agent", "curl/8")
+		if a.status != http.StatusOK || len(n.events) != 1 {
+			t.Fatalf("%s: %d, %d events", name, a.status, len(n.events))
+		}
+		got := n.events[0]
+		if got.tenantID != authtest.TenantID("acme") || got.Subject == "" || got.RequestID != "r-1" || got.UserAgent != "curl/8" || got.Route == "" || !got.Address.IsValid() {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if got.Action != c.want.Action || got.ResourceType != c.want.ResourceType || got.ResourceID != c.want.ResourceID || got.Count != c.want.Count ||
+			got.Source != c.want.Source || len(got.Params) != len(c.want.Params) {
+			t.Errorf("%s: %+v", name, got.Event)
+		}
+		for param, values := range c.want.Params {
+			if !slices.Equal(got.Params[param], values) {
+				t.Errorf("%s: %s is %q", name, param, got.Params[param])
+			}
+		}
+	}
+}
+
+func TestWithoutANoteNothingIsGivenOut(t *testing.T) {
+	w, n := auditedWorld(t)
+	id := w.put(t, "acme", logentry.Entry{Message: "canary"})[0].String()
+	n.err = fault.New(fault.Unavailable, "audit_unavailable", "try again")
+	for _, target := range []string{"/api/v1/logs", "/api/v1/logs/" + id} {
+		a := w.do(t, authHeader(t, "acme", "reader"), http.MethodGet, target, "")
+		if a.status != http.StatusServiceUnavailable || a.problem().Code != "audit_unavailable" || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", target, a.status, a.body)
+		}
+	}
+	w, n = auditedWorld(t, func(p *parts) { p.cfg.UnauditedReads = true })
+	n.err = fault.New(fault.Unavailable, "audit_unavailable", "try again")
+	if a := w.do(t, authHeader(t, "acme", "reader"), http.MethodGet, "/api/v1/logs", ""); a.status != http.StatusOK {
+		t.Errorf("reads that are not noted: %d", a.status)
+	}
+}
+
+func TestChangesAreNotedWhereTheyBelong(t *testing.T) {
+	w, n := auditedWorld(t, func(p *parts) { p.cfg.AuditTenant = "zeta" })
+	a := w.do(t, authHeader(t, "*", "admin"), http.MethodPost, "/api/v1/tenants", `{"id":"fresh","name":"Fresh"}`)
+	if a.status != http.StatusCreated || len(n.events) != 2 {
+		t.Fatalf("%d %s, %d events", a.status, a.body, len(n.events))
+	}
+	made, err := w.access.Tenants.BySlug(t.Context(), "fresh")
+	must(t, err)
+	for i, tenantID := range []string{made.ID, authtest.TenantID("zeta")} {
+		got := n.events[i]
+		after, _ := got.After.(tenantBody)
+		if got.tenantID != tenantID || got.Action != audit.Create || got.ResourceType != "tenant" || got.ResourceID != "fresh" || got.Before != nil || after.Name != "Fresh" {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+func TestRefusedAttemptsAreNotedAtHome(t *testing.T) {
+	acme, zeta := authtest.TenantID("acme"), authtest.TenantID("zeta")
+	for name, c := range map[string]struct {
+		header       http.Header
+		method, path string
+		more         []string
+		tenantID     string
+		code         string
+	}{
+		"a reader who writes":                 {authHeader(t, "acme", "reader"), http.MethodPost, "/api/v1/logs", nil, acme, "insufficient_role"},
+		"a reach for another's tenant":        {authHeader(t, "acme", "reader"), http.MethodGet, "/api/v1/logs", []string{"X-Tenant-ID", "zeta"}, acme, "tenant_forbidden"},
+		"an admin who wants to be more":       {authHeader(t, "acme", "admin"), http.MethodPost, "/api/v1/tenants", nil, acme, "insufficient_role"},
+		"a change that failed":                {authHeader(t, "*", "admin"), http.MethodPost, "/api/v1/tenants", nil, zeta, "content_type_unsupported"},
+		"nobody known":                        {http.Header{}, http.MethodGet, "/api/v1/logs", nil, "", ""},
+		"a question that can't be read":       {authHeader(t, "acme", "reader"), http.MethodGet, "/api/v1/logs?limit=0", nil, "", ""},
+		"one of several without naming which": {authHeader(t, "acme,zeta", "writer"), http.MethodGet, "/api/v1/logs", nil, zeta, "insufficient_role"},
+	} {
+		w, n := auditedWorld(t, func(p *parts) { p.cfg.AuditTenant = "zeta" })
+		w.do(t, c.header, c.method, c.path, "", c.more...)
+		switch {
+		case c.code == "" && len(n.events) == 0:
+		case len(n.events) != 1:
+			t.Errorf("%s: %d events", name, len(n.events))
+		default:
+			if got := n.events[0]; got.tenantID != c.tenantID || got.Code != c.code || got.Action != audit.Refuse || got.Subject == "" || got.Params != nil {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+	}
+}
+
+// TestWhoReadCanBeRead goes the whole way, through queue, record and index.
+func TestWhoReadCanBeRead(t *testing.T) {
+	w := newWorld(t)
+	in := ingest.New(ingest.Config{}, w.queue, mask.NewSet(nil), w.tel)
+	live(t, in.Run)
+	recorder := audit.New(audit.Config{}, in, w.tel)
+	live(t, recorder.Run)
+	live(t, drain.New(drain.Config{Wait: time.Second}, w.queue, w.store, w.index, w.tel).Run)
+	w.writing.Audit = recorder
+	w.put(t, "acme", logentry.Entry{Message: "card declined"})
+	reader := authHeader(t, "acme", "reader")
+
+	if f := w.search(t, reader, "q=card"); len(f.Data) != 1 {
+		t.Fatalf("%+v", f.Data)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var f found
+	for f = w.search(t, reader, "audit=only&sort=timestamp"); len(f.Data) == 0 && ctx.Err() == nil; f = w.search(t, reader, "audit=only&sort=timestamp") {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if len(f.Data) == 0 {
+		t.Fatal("nobody read")
+	}
+	e := f.Data[0]
+	asked, _ := e["metadata"].(map[string]any)
+	params, _ := asked["params"].(map[string]any)
+	if e["service"] != "ocelot" || e["action"] != "READ" || e["user_id"] == "" || params["q"] != "card" || asked["count"] != 1.0 || e["tenant_id"] != "acme" {
+		t.Errorf("%v", e)
+	}
+	for question, want := range map[string]int{"q=declined": 1, "total=exact": 1, "q=service:ocelot": 0, "action=READ": 0} {
+		if f := w.search(t, reader, question); int(*f.Meta.Pagination.Total) != want {
+			t.Errorf("%s: %d, want %d: %v", question, *f.Meta.Pagination.Total, want, f.Data)
+		}
+	}
+	if f := w.search(t, reader, "audit=include&q=card+OR+action:READ"); *f.Meta.Pagination.Total < 2 {
+		t.Errorf("with audit entries: %v", f.Data)
+	}
+	if a := w.do(t, authHeader(t, "acme", "writer"), http.MethodPost, "/api/v1/logs", `{"message":"forged","service":"ocelot","action":"READ"}`); a.status != http.StatusUnprocessableEntity || a.problem().Code != "service_reserved" {
+		t.Errorf("a forged one: %d %s", a.status, a.body)
+	}
+	if f := w.search(t, authHeader(t, "zeta", "reader"), "audit=include"); len(f.Data) != 0 {
+		t.Errorf("another tenant sees %v", f.Data)
+	}
+}
