@@ -54,7 +54,11 @@ func checkBackends(p config.Process, s config.Settings) error {
 		need(!mongo, "MONGODB_URI", "the MongoDB of the record, a replica set: mongodb://host:27017/?replicaSet=rs0")
 		need(!opensearch, "OPENSEARCH_URL", "the OpenSearch of the index: http://host:9200")
 	}
-	need(p == config.API && !s.JWTSecret.IsSet(), "JWT_SECRET", "who may call is checked with it; make one with: openssl rand -base64 48")
+	if p == config.API && !s.JWTSecret.IsSet() {
+		public := s.JWTPublicKey.IsSet() || s.JWKSURL != ""
+		need(!public, "JWT_SECRET", "who may call is checked with it, unless JWT_PUBLIC_KEY or JWKS_URL is set; make one with: openssl rand -base64 48")
+		need(public && !s.APIKeyPepper.IsSet(), "API_KEY_PEPPER", "without JWT_SECRET it is what all API processes share; make one with: openssl rand -base64 48")
+	}
 	if p != config.Worker {
 		_, err := httpConfig(s, "")
 		bad, _ := errors.AsType[config.Problems](err)

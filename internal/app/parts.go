@@ -35,10 +35,10 @@ func newAccess(ctx context.Context, s config.Settings, b *backends, tel telemetr
 	if err != nil {
 		return httpapi.Access{}, config.Problems{{Where: "API_KEYS", Message: err.Error()}}
 	}
-	authn, err := auth.New(auth.Config{Secret: s.JWTSecret, Issuer: s.JWTIssuer, Audience: s.JWTAudience, MaxTTL: s.JWTMaxTTL,
+	authn, err := auth.New(auth.Config{Secret: s.JWTSecret, PublicKey: s.JWTPublicKey.Reveal(), JWKSURL: s.JWKSURL, TenantsClaim: s.JWTTenantsClaim, RolesClaim: s.JWTRolesClaim, Issuer: s.JWTIssuer, Audience: s.JWTAudience, MaxTTL: s.JWTMaxTTL,
 		Pepper: s.APIKeyPepper, Keys: keys}, tenants, b.store, tel.Named("auth"))
 	if err != nil {
-		return httpapi.Access{}, err
+		return httpapi.Access{}, config.Problems{{Where: "credentials", Message: err.Error()}}
 	}
 	err = await(ctx, "credentials", tel.Log, func() error { return authn.Load(ctx) })
 	return httpapi.Access{Auth: authn, Tenants: tenants}, err
@@ -54,8 +54,17 @@ func newServer(s config.Settings, access httpapi.Access, b *backends, w httpapi.
 		cfg,
 		access,
 		w,
-		httpapi.Reading{Store: b.store, Index: b.index, Cursors: query.NewCursors(derive(s.JWTSecret, "cursors"))},
+		httpapi.Reading{Store: b.store, Index: b.index, Cursors: query.NewCursors(derive(rootSecret(s), "cursors"))},
 		tel.Named("api"))
+}
+
+// rootSecret is what all API processes share, for keys that are derived: JWT_SECRET, and where others issue the tokens
+// API_KEY_PEPPER.
+func rootSecret(s config.Settings) auth.Secret {
+	if s.JWTSecret.IsSet() {
+		return s.JWTSecret
+	}
+	return s.APIKeyPepper
 }
 
 // derive makes a key of its own for one purpose out of the secret, so that all processes with one secret agree.
@@ -69,7 +78,7 @@ func derive(secret auth.Secret, purpose string) []byte {
 func masks(s config.Settings) *mask.Set {
 	secret := s.MaskingSecret
 	if !secret.IsSet() {
-		secret = s.JWTSecret
+		secret = rootSecret(s)
 	}
 	return mask.NewSet(derive(secret, "masking"))
 }

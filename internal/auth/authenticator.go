@@ -23,36 +23,43 @@ const (
 
 // Config is how credentials are checked.
 type Config struct {
-	Secret   Secret        // signs and checks tokens (HS256); at least 32 bytes
-	Issuer   string        // iss that a token must carry; empty: any
-	Audience string        // aud that a token must hold; empty: any
-	MaxTTL   time.Duration // how far ahead a token may expire; 0: 8,760 h
-	Leeway   time.Duration // how far clocks may differ; 0: 30 s
-	Pepper   Secret        // without which the hashes of API keys are no use to a thief; at least 32 bytes; empty: derived from Secret
-	Keys     []StaticKey   // that the settings give
+	Secret       Secret        // signs and checks tokens (HS256); at least 32 bytes; empty: none are signed
+	PublicKey    string        // checks tokens (RS, ES, EdDSA): PEM text of one key or several; empty: none
+	JWKSURL      string        // where keys that check tokens are published, instead of PublicKey; empty: nowhere
+	TenantsClaim string        // name of the claim, or path to it; empty: tenants
+	RolesClaim   string        // name of the claim, or path to it; empty: roles
+	Issuer       string        // iss that a token must carry; empty: any
+	Audience     string        // aud that a token must hold; empty: any
+	MaxTTL       time.Duration // how far ahead a token may expire; 0: 8,760 h
+	Leeway       time.Duration // how far clocks may differ; 0: 30 s
+	Pepper       Secret        // without which the hashes of API keys are no use to a thief; at least 32 bytes; empty: derived from Secret
+	Keys         []StaticKey   // that the settings give
 }
 
 // Authenticator turns the credentials of a request into a Principal, and is where credentials are made and ended. It
 // may be used concurrently.
 type Authenticator struct {
-	secret  []byte
-	parser  *jwt.Parser
-	maxTTL  time.Duration
-	leeway  time.Duration
-	now     func() time.Time
-	tenants Lookup
-	tokens  *tokenCache
-	keys    *Keys
-	issued  *Tokens
-	opened  *Sessions
-	kept    documents
-	log     *zap.Logger
+	ring               keyring
+	tenantsAt, rolesAt claimPath
+	audience           bool // one is asked for
+	parser             *jwt.Parser
+	maxTTL             time.Duration
+	leeway             time.Duration
+	now                func() time.Time
+	tenants            Lookup
+	tokens             *tokenCache
+	keys               *Keys
+	issued             *Tokens
+	opened             *Sessions
+	kept               documents
+	log                *zap.Logger
 }
 
 // New refuses a secret or a pepper of less than 32 bytes. kept is where keys, revocations and sessions are; nil:
 // nowhere, so that there are none. It reads nothing yet: call Load before the first request, and let Run run.
 func New(cfg Config, tenants Lookup, kept documents, tel telemetry.Telemetry) (*Authenticator, error) {
-	if err := checkSecret("JWT_SECRET", cfg.Secret); err != nil {
+	ring, err := newKeyring(cfg, tel.Log)
+	if err != nil {
 		return nil, err
 	}
 	if !cfg.Pepper.IsSet() {
@@ -70,13 +77,19 @@ func New(cfg Config, tenants Lookup, kept documents, tel telemetry.Telemetry) (*
 	if cfg.Leeway <= 0 {
 		cfg.Leeway = defaultLeeway
 	}
-	a := &Authenticator{secret: []byte(cfg.Secret.Reveal()), maxTTL: cfg.MaxTTL, leeway: cfg.Leeway,
+	a := &Authenticator{ring: ring, audience: cfg.Audience != "", maxTTL: cfg.MaxTTL, leeway: cfg.Leeway,
 		now: time.Now, tenants: tenants, tokens: newTokenCache(), kept: kept, log: tel.Log}
 	a.keys = newKeys(cfg.Pepper, cfg.Keys, kept, tenants, tel.Log)
 	a.issued = newTokens(cfg, kept, tenants, tel.Log)
 	a.opened = newSessions(a.keys, a.issued, kept, tenants, tel.Log)
+	if cfg.TenantsClaim != "tenants" {
+		a.tenantsAt = claimPath(cfg.TenantsClaim)
+	}
+	if cfg.RolesClaim != "roles" {
+		a.rolesAt = claimPath(cfg.RolesClaim)
+	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithValidMethods(ring.methods()), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 		jwt.WithLeeway(a.leeway), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return a.now() }),
 	}
 	if cfg.Issuer != "" {
@@ -121,7 +134,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, r Request) (Principal,
 	if p, ok, err := a.keys.fixedKey(c.text, r.Client, now); ok {
 		return p, err
 	}
-	p, err := a.token(c.text, now)
+	p, err := a.token(ctx, c.text, now)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -129,16 +142,21 @@ func (a *Authenticator) Authenticate(ctx context.Context, r Request) (Principal,
 }
 
 // token says whose token text is.
-func (a *Authenticator) token(token string, now time.Time) (Principal, error) {
+func (a *Authenticator) token(ctx context.Context, token string, now time.Time) (Principal, error) {
 	if len(token) > maxTokenBytes {
 		return Principal{}, errTokenInvalid()
 	}
-	if p, ok := a.tokens.get(token, now); ok {
+	generation := a.ring.generation()
+	if p, ok := a.tokens.get(token, generation, now); ok {
 		return p, a.ended(p)
 	}
-	c, err := a.verify(token)
+	c, err := a.verify(ctx, token)
 	if err != nil {
 		return Principal{}, err
+	}
+	tenants, roles, err := a.grants(c)
+	if err != nil {
+		return Principal{}, errTokenInvalid()
 	}
 	scope, err := newScope([]string{c.Filter})
 	if err != nil {
@@ -148,9 +166,9 @@ func (a *Authenticator) token(token string, now time.Time) (Principal, error) {
 	if err != nil {
 		return Principal{}, errTokenInvalid()
 	}
-	p := Principal{Subject: c.Subject, TokenID: tokenID(c.ID, token), tenants: c.Tenants, roles: rolesOf(c.Roles), scope: scope, from: from,
+	p := Principal{Subject: c.Subject, TokenID: tokenID(c.ID, token), tenants: tenants, roles: rolesOf(roles), scope: scope, from: from,
 		expires: c.expires().Add(a.leeway), lookup: a.tenants}
-	a.tokens.put(token, p, p.expires, now)
+	a.tokens.put(token, p, generation, p.expires)
 	return p, a.ended(p)
 }
 
@@ -167,6 +185,11 @@ func (a *Authenticator) Tokens() *Tokens { return a.issued }
 
 // Sessions are those of browsers.
 func (a *Authenticator) Sessions() *Sessions { return a.opened }
+
+// SignedIn is who signed in at a provider that the settings name, by the provider's word.
+func (a *Authenticator) SignedIn(subject string, tenants, roles []string) Principal {
+	return Principal{Subject: subject, tenants: tenants, roles: rolesOf(roles), lookup: a.tenants}
+}
 
 // Keys are the API keys.
 func (a *Authenticator) Keys() *Keys { return a.keys }

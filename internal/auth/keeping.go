@@ -9,8 +9,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// Load reads everything that requests are checked with. Before it nothing that is kept is known.
+// Load reads everything that requests are checked with. Before it nothing that is kept is known. Kind Unavailable: the store
+// or the endpoint of the keys does not answer.
 func (a *Authenticator) Load(ctx context.Context) error {
+	if a.ring.remote != nil {
+		if err := a.ring.remote.refresh(ctx); err != nil {
+			return err
+		}
+	}
 	if a.kept == nil {
 		return nil
 	}
@@ -19,11 +25,15 @@ func (a *Authenticator) Load(ctx context.Context) error {
 
 // Run keeps what Load has read up to date until ctx ends, writes down what was used, and returns nil.
 func (a *Authenticator) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	if a.ring.remote != nil {
+		running.Go(func() { a.ring.remote.run(ctx) })
+	}
 	if a.kept == nil {
+		running.Wait()
 		<-ctx.Done()
 		return nil
 	}
-	var running sync.WaitGroup
 	running.Go(func() { every(ctx, pollEvery, a.poll(a.keys.held.poll, a.issued.held.poll, a.opened.held.poll)) })
 	running.Go(func() {
 		every(ctx, useEvery/4, func(ctx context.Context) { a.keys.writeUses(ctx); a.opened.writeUses(ctx) })

@@ -33,7 +33,7 @@ func Mint(secret Secret, c Claims) (token, jti string, expires time.Time, err er
 	}
 	now := time.Now().Truncate(time.Second)
 	jti, expires = rand.Text(), now.Add(c.TTL.Truncate(time.Second))
-	token, err = sign(secret, &claims{Issuer: c.Issuer, Audience: audienceOf(c.Audience), Subject: c.Subject, Tenants: c.Tenants, Roles: c.Roles, ID: jti, Purpose: accessPurpose, Filter: c.Filter,
+	token, err = sign(secret, &claims{Issuer: c.Issuer, Audience: audienceOf(c.Audience), Subject: c.Subject, Tenants: listed(c.Tenants), Roles: listed(c.Roles), ID: jti, Purpose: accessPurpose, Filter: c.Filter,
 		IssuedAt: &numericDate{now}, ExpiresAt: &numericDate{expires}})
 	return token, jti, expires, err
 }

@@ -135,8 +135,8 @@ func (s *shelf) DocumentChanges(_ context.Context, kind document.Kind, since tim
 	return found[:min(most, len(found))], nil
 }
 
-// process is an Authenticator on the shelf, as one of several processes has it, loaded and polling.
-func (s *shelf) process(t *testing.T, change ...func(*Config)) *Authenticator {
+// still is an Authenticator on the shelf, as one of several processes has it, loaded.
+func (s *shelf) still(t *testing.T, change ...func(*Config)) *Authenticator {
 	t.Helper()
 	cfg := Config{Secret: NewSecret(testSecret)}
 	for _, f := range change {
@@ -149,6 +149,13 @@ func (s *shelf) process(t *testing.T, change ...func(*Config)) *Authenticator {
 	if err := a.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return a
+}
+
+// process is a still one that also polls and writes.
+func (s *shelf) process(t *testing.T, change ...func(*Config)) *Authenticator {
+	t.Helper()
+	a := s.still(t, change...)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()

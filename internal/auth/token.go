@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"math"
@@ -19,9 +21,10 @@ const maxTokenBytes = 8 << 10
 // accessPurpose is the typ claim of a token that calls the API.
 const accessPurpose = "access"
 
-// tokenHeader is what a token's header may say of itself. Where a key is to be found (jku, jwk, x5u, kid) is
-// not among it: there is one secret, and no token chooses it.
+// tokenHeader is what a token's header may say of itself. Where a key is to be found (jku, jwk, x5u) is not among it: keys
+// come from the settings, and no token chooses a place. kid names one of the keys of an endpoint, and nothing else.
 type tokenHeader struct {
+	KeyID     jsontext.Value `json:"kid"`
 	Algorithm string         `json:"alg"`
 	Type      string         `json:"typ"`
 	Critical  jsontext.Value `json:"crit"`
@@ -32,24 +35,37 @@ type tokenHeader struct {
 
 // claims are a token's claims, read strictly: names as they are, no name twice.
 type claims struct {
-	Issuer    string       `json:"iss,omitzero"`
-	Audience  audience     `json:"aud,omitzero"`
-	Subject   string       `json:"sub,omitzero"`
-	Tenants   []string     `json:"tenants,omitzero"`
-	Roles     []string     `json:"roles,omitzero"`
-	IssuedAt  *numericDate `json:"iat,omitzero"`
-	NotBefore *numericDate `json:"nbf,omitzero"`
-	ExpiresAt *numericDate `json:"exp,omitzero"`
-	ID        string       `json:"jti,omitzero"`
-	Purpose   string       `json:"typ,omitzero"`
-	Filter    string       `json:"filter,omitzero"`
-	CIDRs     []string     `json:"cidrs,omitzero"`
+	Issuer    string         `json:"iss,omitzero"`
+	Audience  audience       `json:"aud,omitzero"`
+	Subject   string         `json:"sub,omitzero"`
+	Tenants   jsontext.Value `json:"tenants,omitzero"` // read once the signature holds; see names
+	Roles     jsontext.Value `json:"roles,omitzero"`
+	IssuedAt  *numericDate   `json:"iat,omitzero"`
+	NotBefore *numericDate   `json:"nbf,omitzero"`
+	ExpiresAt *numericDate   `json:"exp,omitzero"`
+	ID        string         `json:"jti,omitzero"`
+	Purpose   string         `json:"typ,omitzero"`
+	Use       string         `json:"token_use,omitzero"` // as Amazon Cognito says what a token is for
+	Nonce     string         `json:"nonce,omitzero"`     // this and the two below are an identity token's
+	AtHash    string         `json:"at_hash,omitzero"`
+	CodeHash  string         `json:"c_hash,omitzero"`
+	Filter    string         `json:"filter,omitzero"`
+	CIDRs     []string       `json:"cidrs,omitzero"`
+
+	keep bool // raw is wanted
+	raw  jsontext.Value
 }
 
 // UnmarshalJSON reads claims instead of the JWT library's codec, which folds case and takes the last of two.
 func (c *claims) UnmarshalJSON(b []byte) error {
 	type plain claims
-	return json.Unmarshal(b, (*plain)(c))
+	if err := json.Unmarshal(b, (*plain)(c)); err != nil {
+		return err
+	}
+	if c.keep {
+		c.raw = bytes.Clone(b)
+	}
+	return nil
 }
 
 // MarshalJSON writes claims with the same names.
@@ -119,8 +135,8 @@ func (d *numericDate) date() *jwt.NumericDate {
 	return &jwt.NumericDate{Time: d.Time}
 }
 
-// verify reads a token and checks everything that makes it one of ours.
-func (a *Authenticator) verify(token string) (*claims, error) {
+// verify reads a token and checks everything that makes it one that we accept.
+func (a *Authenticator) verify(ctx context.Context, token string) (*claims, error) {
 	head, _, _ := strings.Cut(token, ".")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(head)
 	if err != nil {
@@ -130,14 +146,17 @@ func (a *Authenticator) verify(token string) (*claims, error) {
 	if err := json.Unmarshal(raw, &h); err != nil || h.Critical != nil || h.KeyURL != nil || h.Key != nil || h.CertURL != nil {
 		return nil, errTokenInvalid()
 	}
-	c := &claims{}
-	_, err = a.parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return a.secret, nil })
+	c := &claims{keep: a.tenantsAt != "" || a.rolesAt != ""}
+	_, err = a.parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return a.ring.find(ctx, &h) })
+	right := a.forAccess(&h, c)
 	switch {
+	case err == nil && right:
 	case err == nil:
+		return nil, errWrongType()
 	case !errors.Is(err, jwt.ErrTokenInvalidClaims), errors.Is(err, jwt.ErrTokenRequiredClaimMissing),
 		errors.Is(err, jwt.ErrTokenInvalidIssuer), errors.Is(err, jwt.ErrTokenInvalidAudience):
 		return nil, errTokenInvalid()
-	case !forAccess(h.Type, c.Purpose):
+	case !right:
 		return nil, errWrongType()
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return nil, unauthenticated("token_expired", "the token has expired")
@@ -146,23 +165,32 @@ func (a *Authenticator) verify(token string) (*claims, error) {
 	default:
 		return nil, errTokenInvalid()
 	}
-	if !forAccess(h.Type, c.Purpose) {
-		return nil, errWrongType()
-	}
 	if c.expires().After(a.now().Add(a.maxTTL + a.leeway)) {
 		return nil, unauthenticated("token_invalid", "the token expires further ahead than this server accepts")
 	}
 	return c, nil
 }
 
-// forAccess says whether a token was made for calling an API: its header says at+jwt, or its typ claim says
-// access, and neither says otherwise. An identity token says neither.
-func forAccess(headerType, purpose string) bool {
-	headerType = strings.TrimPrefix(strings.ToLower(headerType), "application/")
-	if !slices.Contains([]string{"", "jwt", "at+jwt"}, headerType) || purpose != "" && purpose != accessPurpose {
+// forAccess says whether a token was made for calling an API: its header says at+jwt, or its typ claim says access, and
+// nothing says otherwise. An identity token says neither.
+//
+// Issuers other than us are not all that clear. Of what a public key signed, Bearer as typ (Keycloak) and access as token_use
+// (Cognito) are taken too, and a token that says nothing, where it bears no mark of an identity token and its audience is the one
+// that JWT_AUDIENCE asks for: identity tokens are for clients, not for us.
+func (a *Authenticator) forAccess(h *tokenHeader, c *claims) bool {
+	public := h.Algorithm != hs256
+	headerType := strings.TrimPrefix(strings.ToLower(h.Type), "application/")
+	switch {
+	case !slices.Contains([]string{"", "jwt", "at+jwt"}, headerType):
 		return false
+	case c.Purpose != "" && c.Purpose != accessPurpose && (c.Purpose != "Bearer" || !public):
+		return false
+	case c.Use != "" && c.Use != accessPurpose:
+		return false
+	case headerType == "at+jwt", c.Purpose != "", c.Use != "" && public:
+		return true
 	}
-	return headerType == "at+jwt" || purpose == accessPurpose
+	return public && a.audience && c.Nonce == "" && c.AtHash == "" && c.CodeHash == ""
 }
 
 func errTokenInvalid() error {

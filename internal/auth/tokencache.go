@@ -17,41 +17,37 @@ type tokenCache struct {
 }
 
 type cachedToken struct {
-	principal Principal
-	until     time.Time
+	principal  Principal
+	until      time.Time
+	generation uint64 // of the keys that it was verified with
 }
 
 func newTokenCache() *tokenCache {
 	return &tokenCache{entries: make(map[[sha256.Size]byte]cachedToken)}
 }
 
-func (c *tokenCache) get(token string, now time.Time) (Principal, bool) {
+func (c *tokenCache) get(token string, generation uint64, now time.Time) (Principal, bool) {
 	key := sha256.Sum256([]byte(token))
 	c.mu.RLock()
 	e, ok := c.entries[key]
 	c.mu.RUnlock()
-	if !ok || !now.Before(e.until) {
+	if !ok || !now.Before(e.until) || e.generation != generation {
 		return Principal{}, false
 	}
 	return e.principal, true
 }
 
-func (c *tokenCache) put(token string, p Principal, until, now time.Time) {
+func (c *tokenCache) put(token string, p Principal, generation uint64, until time.Time) {
 	key := sha256.Sum256([]byte(token))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.entries) >= maxCachedTokens {
-		for k, e := range c.entries {
-			if !now.Before(e.until) {
-				delete(c.entries, k)
-			}
-		}
-		for k := range c.entries { // whichever comes first: it costs its owner one verification
-			if len(c.entries) < maxCachedTokens {
+		for k := range c.entries { // whichever come first: it costs their owners one verification
+			if len(c.entries) <= maxCachedTokens*15/16 {
 				break
 			}
 			delete(c.entries, k)
 		}
 	}
-	c.entries[key] = cachedToken{p, until}
+	c.entries[key] = cachedToken{p, until, generation}
 }

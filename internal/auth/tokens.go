@@ -154,7 +154,7 @@ func (t *Tokens) Issue(ctx context.Context, by Principal, r TokenRequest) (Token
 	}
 	b := tokenBody{Subject: r.Subject, Issuer: by.Subject, Tenants: r.Tenants, Roles: r.Roles, Filter: s.String(), CreatedAt: now.UTC(), ExpiresAt: now.Add(ttl).UTC()}
 	id := rand.Text()
-	text, err := sign(t.secret, &claims{Issuer: t.issuer, Audience: audienceOf(t.audience), Subject: b.Subject, Tenants: b.Tenants, Roles: b.Roles, ID: id,
+	text, err := sign(t.secret, &claims{Issuer: t.issuer, Audience: audienceOf(t.audience), Subject: b.Subject, Tenants: listed(b.Tenants), Roles: listed(b.Roles), ID: id,
 		Purpose: accessPurpose, Filter: b.Filter, CIDRs: prefixTexts(by.from), IssuedAt: &numericDate{now}, ExpiresAt: &numericDate{b.ExpiresAt}})
 	if err != nil {
 		return Token{}, "", err

@@ -71,10 +71,14 @@ type Settings struct {
 	OpenSearchCodec       string        `key:"opensearch_codec" default:"zstd_no_dict" help:"codec of the indices; default where the cluster refuses it"`
 	OpenSearchRefresh     time.Duration `key:"opensearch_refresh_interval" default:"1s" min:"100ms" max:"10m" help:"how long an entry may be in the index before searches find it"`
 
-	JWTSecret   auth.Secret   `key:"jwt_secret" for:"ocelot api" help:"HS256 secret, at least 32 bytes; unset: 'ocelot up' makes its own in data_dir"`
-	JWTIssuer   string        `key:"jwt_issuer" for:"ocelot api" default:"" help:"iss that a token must have; unset: any"`
-	JWTAudience string        `key:"jwt_audience" for:"ocelot api" default:"" help:"aud that a token must hold; unset: any"`
-	JWTMaxTTL   time.Duration `key:"jwt_max_ttl" for:"ocelot api" default:"8760h" min:"1m" max:"87600h" help:"longest time to live of an accepted token"`
+	JWTSecret       auth.Secret   `key:"jwt_secret" for:"ocelot api" help:"HS256 secret, at least 32 bytes; unset: 'ocelot up' makes its own in data_dir"`
+	JWTPublicKey    auth.Secret   `key:"jwt_public_key" for:"ocelot api" help:"PEM text of the public key or keys that check RS, ES and EdDSA tokens; JWT_PUBLIC_KEY_FILE for a path; unset: none"`
+	JWKSURL         string        `key:"jwks_url" for:"ocelot api" scheme:"https:// or http://" help:"where an issuer publishes such keys; http:// on this machine only; unset: nowhere"`
+	JWTTenantsClaim string        `key:"jwt_tenants_claim" for:"ocelot api" default:"tenants" help:"claim with the tenants of a token, a list or one text; a dot leads into an object"`
+	JWTRolesClaim   string        `key:"jwt_roles_claim" for:"ocelot api" default:"roles" help:"claim with the roles of a token: writer, reader, admin; as jwt_tenants_claim"`
+	JWTIssuer       string        `key:"jwt_issuer" for:"ocelot api" default:"" help:"iss that a token must have; unset: any"`
+	JWTAudience     string        `key:"jwt_audience" for:"ocelot api" default:"" help:"aud that a token must hold; unset: any"`
+	JWTMaxTTL       time.Duration `key:"jwt_max_ttl" for:"ocelot api" default:"8760h" min:"1m" max:"87600h" help:"longest time to live of an accepted token"`
 
 	APIKeyPepper auth.Secret `key:"api_key_pepper" for:"ocelot api" help:"secret without which stolen hashes of API keys are no use, at least 32 bytes; unset: derived from jwt_secret. Another one ends all API keys"`
 	APIKeys      auth.Secret `key:"api_keys" for:"ocelot api" help:"API keys between commas, each key:tenant:role (roles joined by +) or a key alone, which writes and reads for the tenant default; a key has 16 characters or more"`
@@ -160,6 +164,12 @@ func Load(process Process, path string, environ []string) (Settings, error) {
 	}
 	if s.APIKeyPepper.IsSet() && len(s.APIKeyPepper.Reveal()) < 32 {
 		problems = append(problems, Problem{"api_key_pepper", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
+	}
+	if err := auth.CheckPublicKey(s.JWTPublicKey); err != nil {
+		problems = append(problems, Problem{"jwt_public_key", err.Error()})
+	}
+	if s.JWTPublicKey.IsSet() && s.JWKSURL != "" {
+		problems = append(problems, Problem{"jwt_public_key, jwks_url", "both are set; keep one"})
 	}
 	if _, err := auth.ParseStaticKeys(s.APIKeys); err != nil {
 		problems = append(problems, Problem{"api_keys", err.Error()})
