@@ -31,7 +31,7 @@ func newRootCmd() *cobra.Command {
 	}
 	root.PersistentFlags().String("config", "", "YAML file of settings; the environment goes over it")
 	root.AddCommand(newUpCmd(), newTokenCmd(), newTenantCmd(), newConfigCmd(), newVersionCmd(), newHealthCmd(), newMigrateCmd(),
-		newSendCmd(), newSearchCmd(), newBenchCmd())
+		newSendCmd(), newSearchCmd(), newStatsCmd(), newBenchCmd())
 	return root
 }
 

@@ -74,27 +74,34 @@ func (s *Server) postLogs(k *call) error {
 
 // take reads, decodes and hands over the entries of a request.
 func (s *Server) take(k *call, form logentry.Form) (ingest.Receipt, error) {
+	receipt, _, err := s.takeEntries(k, form)
+	return receipt, err
+}
+
+// takeEntries is take for who answers the entries as they were stamped.
+func (s *Server) takeEntries(k *call, form logentry.Form) (ingest.Receipt, []logentry.Entry, error) {
 	key, err := idempotencyKey(k.Request.Header)
 	if err != nil {
-		return ingest.Receipt{}, err
+		return ingest.Receipt{}, nil, err
 	}
 	held := hold{of: &s.budget}
 	defer held.release() // ingest keeps nothing of a body once it has answered
 	body, err := readBody(k.Request, maxInflated, &held)
 	if err != nil {
-		return ingest.Receipt{}, err
+		return ingest.Receipt{}, nil, err
 	}
 	s.tel.Metrics.RequestBytes.WithLabelValues(k.FullPath()).Observe(float64(len(body)))
 	now := time.Now()
 	entries, err := logentry.Decode(body, form, logentry.Options{Now: now, MaxFutureSkew: s.cfg.MaxFutureSkew, MaxAge: k.tenant.Settings().MaxEntryAge, Reserved: logentry.OwnService})
 	if err != nil {
-		return ingest.Receipt{}, decodeFault(err)
+		return ingest.Receipt{}, nil, decodeFault(err)
 	}
 	k.handed = true
 	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.AcceptTimeout)
 	defer cancel()
-	return s.writing.Ingest.Accept(ctx, k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now,
+	receipt, err := s.writing.Ingest.Accept(ctx, k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now,
 		Allows: allows(k), Trace: telemetry.Traceparent(k.Request.Header["Traceparent"])})
+	return receipt, entries, err
 }
 
 func idempotencyKey(h http.Header) (string, error) {

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/search"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
@@ -28,6 +28,7 @@ type records interface {
 // index is what is asked of the index.
 type index interface {
 	Search(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
+	Stats(ctx context.Context, t auth.Tenant, q query.Query, r search.StatsRequest) (search.Stats, error)
 	pinger
 }
 
@@ -59,11 +60,7 @@ func (s *Server) searchLogs(k *call) error {
 		found, err = s.entries(ctx, k.tenant, page)
 	}
 	if err != nil {
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return &fault.Error{Kind: fault.Timeout, Code: "search_timeout", Err: err,
-				Detail: "the search took too long; narrow the time or use fewer and longer terms"}
-		}
-		return fault.Wrap(err, "search")
+		return inTime(ctx, err, "search")
 	}
 	next := ""
 	if page.More && len(page.Hits) > 0 {
@@ -105,19 +102,13 @@ func (s *Server) entries(ctx context.Context, t auth.Tenant, page query.Page) ([
 
 // getLog answers one entry. One that is another tenant's is as absent as one that is not there.
 func (s *Server) getLog(k *call) error {
-	id, err := logentry.ParseID(k.Param("id"))
+	id, err := entryID(k)
 	if err != nil {
-		return fault.New(fault.Malformed, "id_invalid", "an id is a UUID as it was answered")
+		return err
 	}
-	rec, err := s.reading.Store.Get(k.Request.Context(), k.tenant, id)
-	if err == nil && !inScope(k, &rec.Entry) {
-		return fault.New(fault.NotFound, "not_found", "there is no such entry")
-	}
+	rec, err := s.read(k.Request.Context(), k, id)
 	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			return fault.New(fault.NotFound, "not_found", "there is no such entry")
-		}
-		return fault.Wrap(err, "read an entry")
+		return err
 	}
 	b := append(make([]byte, 0, len(rec.JSON)+96), `{"data":`...)
 	if b, err = appendEntry(b, rec.JSON, k.tenant.Slug()); err != nil {
@@ -135,17 +126,7 @@ func openAnswer(found []logentry.Record, slug string) ([]byte, error) {
 	for i := range found {
 		size += len(found[i].JSON) + len(slug) + 20
 	}
-	b := append(make([]byte, 0, size), `{"data":[`...)
-	for i := range found {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		var err error
-		if b, err = appendEntry(b, found[i].JSON, slug); err != nil {
-			return nil, err
-		}
-	}
-	return append(b, ']'), nil
+	return appendEntries(append(make([]byte, 0, size), `{"data":`...), found, slug)
 }
 
 // idMember is how long the id member is with which the JSON of every record begins: {"id":"…",

@@ -13,6 +13,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/search"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -24,6 +25,11 @@ func (b broken) Search(ctx context.Context, _ auth.Tenant, _ query.Query) (query
 		<-ctx.Done()
 	}
 	return query.Page{}, b.err
+}
+
+func (b broken) Stats(ctx context.Context, t auth.Tenant, q query.Query, _ search.StatsRequest) (search.Stats, error) {
+	_, err := b.Search(ctx, t, q)
+	return search.Stats{}, err
 }
 
 func (b broken) Ping(context.Context) error { return b.err }

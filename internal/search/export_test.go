@@ -30,3 +30,6 @@ func Compile(where query.Node) (out []Part, err error) {
 
 // CompareValues is the order of two values that are equally frequent.
 func CompareValues(f query.Field, a, b string) int { return compareValues(f, a, b) }
+
+// AllBut takes an expression apart that is all of a tenant's entries but some.
+func AllBut(match, all string) (but string, ok bool) { return allBut(match, all) }

@@ -112,3 +112,23 @@ func printed(where query.Node) string {
 	}
 	return out
 }
+
+func TestWhatIsAllButSomething(t *testing.T) {
+	for match, want := range map[string]struct {
+		but string
+		ok  bool
+	}{
+		`"1\x81"`:                             {"", true},
+		`("1\x81" NOT "1a")`:                  {`"1a"`, true},
+		`("1\x81" NOT ("1a" OR "1b"))`:        {`("1a" OR "1b")`, true},
+		`("1\x81" NOT "1a") OR ("1b")`:        {"", false},
+		`(("1\x81" NOT "1a") OR "1b")`:        {"", false},
+		`("1a" NOT "1b")`:                     {"", false},
+		`("1\x81" AND "1a" NOT "1b")`:         {"", false},
+		`("1\x81" NOT "1a" OR ("1b" OR "1c")`: {"", false},
+	} {
+		if but, ok := search.AllBut(match, `"1\x81"`); ok != want.ok || ok && but != want.but {
+			t.Errorf("%s: %s, %v", match, but, ok)
+		}
+	}
+}

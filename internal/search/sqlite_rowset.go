@@ -15,12 +15,14 @@ type moved struct{ row, at int64 }
 // rowSet is which rows match: all that the tenant has in some ranges, and single ones.
 type rowSet struct {
 	whole []rowRange
+	but   []int64 // what of the ranges is left out
 	rows  []int64
 	moved []moved // of each of rows, in an index with a spill; otherwise nil
 }
 
 func (s *rowSet) sort() {
 	slices.Sort(s.rows)
+	slices.Sort(s.but)
 	slices.SortFunc(s.moved, func(a, b moved) int { return cmp.Compare(a.row, b.row) })
 }
 
@@ -47,32 +49,42 @@ func (s *rowSet) timeOf(row int64) int64 {
 
 // rowFinder looks for rows that mostly come in order.
 type rowFinder struct {
-	set *rowSet
-	at  int // in rows: all before are below the last row that was looked for
+	set       *rowSet
+	rows, but place
 }
 
 func (s *rowSet) finder() *rowFinder { return &rowFinder{set: s} }
 
 // again says that lower rows may come.
-func (f *rowFinder) again() { f.at = 0 }
+func (f *rowFinder) again() { f.rows, f.but = 0, 0 }
 
 // row says whether a row is in the set.
 func (f *rowFinder) row(row int64) bool {
 	for _, r := range f.set.whole {
 		if r.from <= row && row <= r.to {
-			return true
+			_, is := f.but.find(f.set.but, row)
+			return !is
 		}
 	}
-	rows := f.set.rows
-	if f.at > 0 && rows[f.at-1] >= row { // another segment
-		f.at = 0
+	_, is := f.rows.find(f.set.rows, row)
+	return is
+}
+
+// place is where in an ordered list the last row was looked for: all before are below it.
+type place int
+
+// find looks for a row from there on, in steps that get longer.
+func (p *place) find(rows []int64, row int64) (at int, is bool) {
+	at = int(*p)
+	if at > 0 && rows[at-1] >= row { // another segment
+		at = 0
 	}
 	step := 1
-	for f.at+step < len(rows) && rows[f.at+step] < row {
-		f.at += step
+	for at+step < len(rows) && rows[at+step] < row {
+		at += step
 		step *= 2
 	}
-	i, is := slices.BinarySearch(rows[f.at:min(f.at+step+1, len(rows))], row)
-	f.at += i
-	return is
+	i, is := slices.BinarySearch(rows[at:min(at+step+1, len(rows))], row)
+	*p = place(at + i)
+	return at + i, is
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
@@ -130,16 +131,46 @@ func (c *counter) collect(p part) error {
 	if err := c.between(p, low, inLow-1, false, keep); err != nil {
 		return err
 	}
-	if p.match == (&compiler{tenant: string(c.tenant)}).all() {
+	to := &c.set.rows
+	match := p.match
+	if but, all := allBut(match, (&compiler{tenant: string(c.tenant)}).all()); all {
 		c.set.whole = append(c.set.whole, rowRange{bucketStart(inLow), bucketStart(inHigh+1) - 1})
-	} else if err := c.matching(p.match, inLow, inHigh); err != nil {
-		return err
+		to, match = &c.set.but, but
+	}
+	if match != "" {
+		if err := c.matching(match, inLow, inHigh, to); err != nil {
+			return err
+		}
 	}
 	return c.between(p, inHigh+1, high, false, keep)
 }
 
+// allBut says whether an expression is everything that the tenant has, but what another expression finds; that one is
+// empty where nothing is left out. Most questions are: by themselves, they leave out the service's own entries.
+func allBut(match, all string) (but string, ok bool) {
+	if match == all {
+		return "", true
+	}
+	rest, ok := strings.CutPrefix(match, "("+all+" NOT ")
+	if !ok {
+		return "", false
+	}
+	depth := 1 // the parenthesis that was cut must be the one that closes last; in quotes there are none
+	for i := range len(rest) {
+		switch rest[i] {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 && i < len(rest)-1 {
+				return "", false
+			}
+		}
+	}
+	return strings.TrimSuffix(rest, ")"), depth == 0
+}
+
 // matching adds the rows of some buckets that FTS5 finds.
-func (c *counter) matching(match string, low, high int64) (err error) {
+func (c *counter) matching(match string, low, high int64, to *[]int64) (err error) {
 	rows, err := c.conn.QueryContext(c.ctx, selectRowsOnly, match, bucketStart(low), bucketStart(high+1)-1)
 	if err != nil {
 		return err
@@ -150,7 +181,7 @@ func (c *counter) matching(match string, low, high int64) (err error) {
 		if err := rows.Scan(&row); err != nil {
 			return err
 		}
-		c.set.rows = append(c.set.rows, row)
+		*to = append(*to, row)
 	}
 	return rows.Err()
 }
@@ -165,8 +196,14 @@ func (c *counter) eachTime(yield func(row, at int64)) error {
 			yield(row, bucketTime(row))
 		}
 	}
+	has := c.set.finder()
 	for _, r := range c.set.whole {
-		err := c.terms.each(append(append([]byte{mainIndex}, c.tenant...), markAll), r.from, r.to, func([]byte) {}, func(row int64) { yield(row, bucketTime(row)) })
+		has.again()
+		err := c.terms.each(append(append([]byte{mainIndex}, c.tenant...), markAll), r.from, r.to, func([]byte) {}, func(row int64) {
+			if has.row(row) {
+				yield(row, bucketTime(row))
+			}
+		})
 		if err != nil {
 			return err
 		}

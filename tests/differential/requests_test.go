@@ -127,6 +127,7 @@ func (m *maker) posts() (all []request) {
 	all = append(all, m.batch("acme", entries("acme", 1500)), m.batch("ties", entries("ties", 300)))
 	all = append(all, post("both", single, entry("acme"), isJSON, "X-Tenant-ID: acme"), post("platform", single, entry("zeta"), isJSON, "X-Tenant-ID: zeta"), post("writer", single, entry("acme")))
 	all = append(all, m.crowd(0, 10_000), m.crowd(10_000, 2))
+	all = append(all, m.events()...)
 	for _, s := range severities {
 		all = append(all, post("acme", single, fmt.Sprintf(`{"message":"severity","severity":%q,"timestamp":"2025-01-01T00:00:%02dZ"}`, s, len(all)%60)))
 	}

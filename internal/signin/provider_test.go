@@ -1,5 +1,4 @@
-// Package signintest is an OpenID Connect provider for tests: a certified one's own code, as a server with one person in it.
-package signintest
+package signin
 
 import (
 	"bytes"
@@ -22,24 +21,22 @@ import (
 	"github.com/zitadel/oidc/v3/example/server/storage"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/ocelot-log/ocelot/internal/auth"
 )
 
-// What the provider knows of us.
 const (
-	ClientID     = "ocelot"
-	ClientSecret = "a secret that the provider and we know"
-	Callback     = "http://127.0.0.1:1/api/v1/session/oidc/callback"
+	clientID     = "ocelot"
+	clientSecret = "a secret that the provider and we know"
+	callback     = "http://127.0.0.1:1/api/v1/session/oidc/callback"
 )
 
-// Sign signs the claims of a token as they are now.
-type Sign = func(jose.SignatureAlgorithm, any) string
-
-// Provider is the server.
-type Provider struct {
+// provider is a certified provider's code as a server of its own, with one person in it.
+type provider struct {
 	*httptest.Server
 	people *people
-	// Token changes the ID token that the server answers: its claims, and how it is signed.
-	Token atomic.Pointer[func(claims map[string]any, sign Sign) string]
+	// token changes what its token endpoint answers: the claims of the ID token, and how it is signed.
+	token atomic.Pointer[func(claims map[string]any, sign func(jose.SignatureAlgorithm, any) string) string]
 }
 
 // people is the provider's storage, with tenants and roles in the claims and a key that can be changed.
@@ -67,16 +64,12 @@ type publicKey struct{ *signingKey }
 
 func (k publicKey) Key() any { return &k.private.PublicKey }
 
-// Rotate gives the provider another key, and nobody the old one.
-func (p *Provider) Rotate(t *testing.T, id string) {
+func (p *people) rotate(t *testing.T, id string) {
 	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
-	p.people.key.Store(&signingKey{id, private})
+	p.key.Store(&signingKey{id, private})
 }
-
-// Key is what the provider signs with.
-func (p *Provider) Key() *rsa.PrivateKey { return p.people.key.Load().private }
 
 func (p *people) SigningKey(context.Context) (op.SigningKey, error) {
 	return privateKey{p.key.Load()}, nil
@@ -94,25 +87,23 @@ func (p *people) SetUserinfoFromScopes(ctx context.Context, info *oidc.UserInfo,
 	return p.Storage.SetUserinfoFromScopes(ctx, info, user, client, scopes)
 }
 
-// New starts a provider. Its person has the tenant acme and the role reader in the claims `tenants` and `access.roles`, among
-// some that are none.
-func New(t *testing.T) *Provider {
+func newProvider(t *testing.T) *provider {
 	t.Helper()
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // the example logs every request to it
-	p := &Provider{}
+	p := &provider{}
 	var handler http.Handler
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(handler, w, r) }))
 	t.Cleanup(p.Close)
-	client := storage.WebClient(ClientID, ClientSecret, Callback)
-	p.people = &people{Storage: storage.NewStorageWithClients(storage.NewUserStore(p.URL), map[string]*storage.Client{ClientID: client}), tenants: []string{"acme", "No Tenant", "acme"}, roles: []string{"reader", "gardener"}}
-	p.Rotate(t, "first")
+	client := storage.WebClient(clientID, clientSecret, callback)
+	p.people = &people{Storage: storage.NewStorageWithClients(storage.NewUserStore(p.URL), map[string]*storage.Client{clientID: client}), tenants: []string{"acme", "No Tenant", "acme"}, roles: []string{"reader", "gardener"}}
+	p.people.rotate(t, "first")
 	handler = exampleop.SetupServer(p.URL, p.people, nil, false)
 	return p
 }
 
 // serve passes a request on, and changes the ID token in the answer where a test says so.
-func (p *Provider) serve(h http.Handler, w http.ResponseWriter, r *http.Request) {
-	change := p.Token.Load()
+func (p *provider) serve(h http.Handler, w http.ResponseWriter, r *http.Request) {
+	change := p.token.Load()
 	if change == nil || r.URL.Path != "/oauth/token" {
 		h.ServeHTTP(w, r)
 		return
@@ -146,11 +137,11 @@ func (p *Provider) serve(h http.Handler, w http.ResponseWriter, r *http.Request)
 	_, _ = io.Copy(w, bytes.NewReader(body))
 }
 
-// SignIn is a person in a browser: it goes where it is sent, says who it is, and comes back with the provider's answer.
-func (p *Provider) SignIn(t *testing.T, location string) url.Values {
+// signIn is a person in a browser: it goes where it is sent, says who it is, and comes back with the provider's answer.
+func (p *provider) signIn(t *testing.T, location string) url.Values {
 	t.Helper()
 	browser := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(r.URL.String(), Callback) {
+		if strings.HasPrefix(r.URL.String(), callback) {
 			return http.ErrUseLastResponse
 		}
 		return nil
@@ -168,10 +159,14 @@ func (p *Provider) SignIn(t *testing.T, location string) url.Values {
 	_ = res.Body.Close()
 	back, err := url.Parse(res.Header.Get("Location"))
 	must(t, err)
-	if res.StatusCode != http.StatusFound || !strings.HasPrefix(back.String(), Callback) {
+	if res.StatusCode != http.StatusFound || !strings.HasPrefix(back.String(), callback) {
 		t.Fatalf("not sent back: %d %s", res.StatusCode, back)
 	}
 	return back.Query()
+}
+
+func (p *provider) config() Config {
+	return Config{Issuer: p.URL, ClientID: clientID, ClientSecret: auth.NewSecret(clientSecret), RedirectURL: callback, RolesClaim: "access.roles", Key: [32]byte{1}}
 }
 
 func must(t *testing.T, err error) {
