@@ -30,7 +30,7 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().String("config", "", "YAML file of settings; the environment goes over it")
-	root.AddCommand(newUpCmd(), newTokenCmd(), newTenantCmd(), newConfigCmd(), newVersionCmd(), newHealthCmd(), newMigrateCmd(),
+	root.AddCommand(newUpCmd(), newTokenCmd(), newTenantCmd(), newKeyCmd(), newConfigCmd(), newVersionCmd(), newHealthCmd(), newMigrateCmd(),
 		newSendCmd(), newSearchCmd(), newStatsCmd(), newBenchCmd())
 	return root
 }

@@ -154,7 +154,7 @@ func askOwner(ctx context.Context, s config.Settings, method, path string, body,
 	if err != nil {
 		return fmt.Errorf("%w, though a process holds its lock: it may be starting; try again", err)
 	}
-	token, err := Token(s, TokenRequest{Subject: "local-admin", Tenants: []string{auth.AllTenants}, Roles: []string{"admin"}, TTL: time.Minute})
+	token, err := Token(s, TokenRequest{Subject: localAdmin, Tenants: []string{auth.AllTenants}, Roles: []string{"admin"}, TTL: time.Minute})
 	if err != nil {
 		return err
 	}
