@@ -28,12 +28,14 @@ var allowed = map[string][]string{
 	"internal/ingest":        {"internal/auth", "internal/mask", "internal/queue", "internal/tenant"},
 	"internal/limit":         {"internal/store", "internal/tenant"},
 	"internal/drain":         {"internal/queue", "internal/search", "internal/store"},
-	"internal/httpapi":       {"docs", "internal/audit", "internal/auth", "internal/document", "internal/ingest", "internal/limit", "internal/mask", "internal/query", "internal/search", "internal/store", "internal/tenant"},
+	"internal/httpapi":       {"docs", "internal/audit", "internal/auth", "internal/document", "internal/ingest", "internal/limit", "internal/mask", "internal/query", "internal/search", "internal/signin", "internal/store", "internal/tenant"},
 	"internal/config":        {"internal/auth"},
 	"internal/signin":        {"internal/auth", "internal/tenant"},
 	"internal/lines":         {},
 	"internal/bench":         {},
 	"docs":                   {},
+
+	"internal/signin/signintest": {}, // a line of its own keeps the others where they are
 }
 
 func TestImportsPointDownOnly(t *testing.T) {

@@ -86,12 +86,11 @@ func (s *Server) revokeKey(k *call) error {
 	if err := s.access.Auth.Keys().Revoke(k.Request.Context(), k.tenant, k.Param("key")); err != nil {
 		return err
 	}
-	return replyData(k, http.StatusOK, ended{k.Param("key"), "revoked"})
+	return replyData(k, http.StatusOK, ended{"revoked"})
 }
 
 // ended is the answer to the end of something.
 type ended struct {
-	ID     string `json:"id"`
 	Status string `json:"status"`
 }
 

@@ -34,7 +34,7 @@ func TestEveryRouteHasARuleAndNoOtherRouteExists(t *testing.T) {
 func TestWhoMayUseWhat(t *testing.T) {
 	w := newWorld(t)
 	all := map[access]string{open: "nobody none writer reader both admin platform", known: "none writer reader both admin platform",
-		writers: "writer both admin platform", readers: "reader both admin platform", admins: "admin platform", platform: "platform"}
+		writers: "writer both admin platform", readers: "reader both admin platform", admins: "admin platform", managers: "admin platform", enders: "admin platform", platform: "platform"}
 	for who, header := range map[string]http.Header{
 		"nobody":   {},
 		"none":     authHeader(t, "acme"),

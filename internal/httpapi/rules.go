@@ -18,6 +18,8 @@ const (
 	writers                // those who may post entries of the request's tenant
 	readers                // those who may read entries of the request's tenant
 	admins                 // those who manage the request's tenant
+	managers               // those who manage any tenant; the request is about none, or says in its body about which
+	enders                 // managers, and everybody for the credential that they come with; the handler tells
 	platform               // platform admins; the request is about no tenant
 )
 
@@ -36,6 +38,8 @@ var rules = map[access]rule{
 	writers:  {credentials: true, role: auth.Writer, tenant: true},
 	readers:  {credentials: true, role: auth.Reader, tenant: true},
 	admins:   {credentials: true, role: auth.Admin, tenant: true},
+	managers: {credentials: true, role: auth.Admin},
+	enders:   {credentials: true},
 	platform: {credentials: true, role: auth.Admin, all: true},
 }
 
@@ -58,8 +62,7 @@ func (s *Server) identify(k *call, r route) error {
 	if !rule.credentials {
 		return nil
 	}
-	sent := auth.Request{Header: k.Request.Header, RawQuery: k.Request.URL.RawQuery, Client: k.client}
-	p, err := s.access.Auth.Authenticate(k.Request.Context(), sent)
+	p, err := s.caller(k, r)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/signin"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 )
@@ -76,6 +77,7 @@ func (c Config) withDefaults() Config {
 type Access struct {
 	Auth    *auth.Authenticator
 	Tenants *tenant.Cache
+	SignIn  *signin.Provider // nil: nobody signs in elsewhere
 }
 
 // Writing is where entries go.

@@ -115,7 +115,7 @@ func (p *Provider) Start(ctx context.Context) (location, attempt string, err err
 //
 // Faults: Malformed signin_attempt_invalid (no attempt, another browser's, or one that took too long), Forbidden
 // signin_refused (the provider or the person said no), Forbidden signin_no_access (nothing here is theirs),
-// Unauthenticated signin_failed (the provider's answer does not hold), Unavailable signin_unavailable.
+// Forbidden signin_failed (the provider's answer does not hold), Unavailable signin_unavailable.
 func (p *Provider) Finish(ctx context.Context, answer url.Values, attempt string) (Identity, error) {
 	a, ok := p.seal.open(attempt)
 	state := answer["state"]
@@ -183,7 +183,7 @@ func (p *Provider) find(ctx context.Context) (*found, error) {
 }
 
 func failed(cause error) error {
-	return &fault.Error{Kind: fault.Unauthenticated, Code: "signin_failed", Detail: "the provider's answer does not hold; begin again", Err: cause}
+	return &fault.Error{Kind: fault.Forbidden, Code: "signin_failed", Detail: "the provider's answer does not hold; begin again", Err: cause}
 }
 
 func unavailable(cause error) error {

@@ -12,7 +12,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/signin/signintest"
 )
 
 func codeOf(err error) string {
@@ -22,9 +24,20 @@ func codeOf(err error) string {
 	return fault.Of(err).Code
 }
 
+func configOf(p *signintest.Provider) Config {
+	return Config{Issuer: p.URL, ClientID: signintest.ClientID, ClientSecret: auth.NewSecret(signintest.ClientSecret), RedirectURL: signintest.Callback, RolesClaim: "access.roles", Key: [32]byte{1}}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAPersonSignsInAtTheProvider(t *testing.T) {
-	p := newProvider(t)
-	us, err := New(p.config())
+	p := signintest.New(t)
+	us, err := New(configOf(p))
 	must(t, err)
 	for _, key := range []string{"first", "second"} { // its keys change in between
 		location, attempt, err := us.Start(t.Context())
@@ -34,8 +47,8 @@ func TestAPersonSignsInAtTheProvider(t *testing.T) {
 		if q := sent.Query(); q.Get("code_challenge_method") != "S256" || q.Get("response_type") != "code" || len(q.Get("state")) < 26 || len(q.Get("nonce")) < 26 || strings.Contains(attempt, q.Get("state")) {
 			t.Errorf("%s", location)
 		}
-		p.people.rotate(t, key)
-		id, err := us.Finish(t.Context(), p.signIn(t, location), attempt)
+		p.Rotate(t, key)
+		id, err := us.Finish(t.Context(), p.SignIn(t, location), attempt)
 		if err != nil || id.Subject != "id1" || !slices.Equal(id.Tenants, []string{"acme"}) || !slices.Equal(id.Roles, []string{"reader"}) {
 			t.Fatalf("with the key %s: %+v %v", key, id, err)
 		}
@@ -43,13 +56,13 @@ func TestAPersonSignsInAtTheProvider(t *testing.T) {
 }
 
 func TestAnAnswerIsGoodOnceInTheBrowserThatAsked(t *testing.T) {
-	p := newProvider(t)
-	us, err := New(p.config())
+	p := signintest.New(t)
+	us, err := New(configOf(p))
 	must(t, err)
 	begin := func() (answer url.Values, attempt string) {
 		location, attempt, err := us.Start(t.Context())
 		must(t, err)
-		return p.signIn(t, location), attempt
+		return p.SignIn(t, location), attempt
 	}
 	answer, attempt := begin()
 	_, other := begin()
@@ -63,7 +76,7 @@ func TestAnAnswerIsGoodOnceInTheBrowserThatAsked(t *testing.T) {
 		v[name] = values
 		return v
 	}
-	stranger := p.config()
+	stranger := configOf(p)
 	stranger.Key = [32]byte{2}
 	theirs, err := New(stranger)
 	must(t, err)
@@ -109,17 +122,17 @@ func TestAnAnswerIsGoodOnceInTheBrowserThatAsked(t *testing.T) {
 }
 
 func TestAnIDTokenThatDoesNotHoldIsRefused(t *testing.T) {
-	p := newProvider(t)
-	us, err := New(p.config())
+	p := signintest.New(t)
+	us, err := New(configOf(p))
 	must(t, err)
 	type signer = func(jose.SignatureAlgorithm, any) string
 	as := func(change func(map[string]any)) func(map[string]any, signer) string {
 		return func(claims map[string]any, sign signer) string {
 			change(claims)
-			return sign(jose.RS256, p.people.key.Load().private)
+			return sign(jose.RS256, p.Key())
 		}
 	}
-	other := newProvider(t)
+	other := signintest.New(t)
 	for name, c := range map[string]struct {
 		token func(map[string]any, signer) string
 		code  string
@@ -127,7 +140,7 @@ func TestAnIDTokenThatDoesNotHoldIsRefused(t *testing.T) {
 		"as it was":                   {as(func(map[string]any) {}), ""},
 		"another issuer":              {as(func(c map[string]any) { c["iss"] = other.URL }), "signin_failed"},
 		"another audience":            {as(func(c map[string]any) { c["aud"] = "somebody" }), "signin_failed"},
-		"ours among the audiences":    {as(func(c map[string]any) { c["aud"] = []string{"somebody", clientID}; delete(c, "azp") }), "signin_failed"},
+		"ours among the audiences":    {as(func(c map[string]any) { c["aud"] = []string{"somebody", signintest.ClientID}; delete(c, "azp") }), "signin_failed"},
 		"for another party":           {as(func(c map[string]any) { c["azp"] = "somebody" }), "signin_failed"},
 		"expired":                     {as(func(c map[string]any) { c["exp"] = time.Now().Add(-time.Minute).Unix() }), "signin_failed"},
 		"without a nonce":             {as(func(c map[string]any) { delete(c, "nonce") }), "signin_failed"},
@@ -137,18 +150,18 @@ func TestAnIDTokenThatDoesNotHoldIsRefused(t *testing.T) {
 		"without roles of ours":       {as(func(c map[string]any) { c["access"] = map[string]any{"roles": []string{"gardener"}} }), "signin_no_access"},
 		"tenants that are no list":    {as(func(c map[string]any) { c["tenants"] = map[string]any{"acme": true} }), "signin_no_access"},
 		"one tenant alone":            {as(func(c map[string]any) { c["tenants"] = "acme" }), ""},
-		"signed by another":           {func(_ map[string]any, sign signer) string { return sign(jose.RS256, other.people.key.Load().private) }, "signin_failed"},
-		"signed by what we both know": {func(_ map[string]any, sign signer) string { return sign(jose.HS256, []byte(clientSecret)) }, "signin_failed"},
+		"signed by another":           {func(_ map[string]any, sign signer) string { return sign(jose.RS256, other.Key()) }, "signin_failed"},
+		"signed by what we both know": {func(_ map[string]any, sign signer) string { return sign(jose.HS256, []byte(signintest.ClientSecret)) }, "signin_failed"},
 		"no token":                    {func(map[string]any, signer) string { return "" }, "signin_failed"},
 		"not signed": {func(_ map[string]any, sign signer) string {
-			parts := strings.Split(sign(jose.RS256, p.people.key.Load().private), ".")
+			parts := strings.Split(sign(jose.RS256, p.Key()), ".")
 			return "eyJhbGciOiJub25lIn0." + parts[1] + "."
 		}, "signin_failed"},
 	} {
-		p.token.Store(&c.token)
+		p.Token.Store(&c.token)
 		location, attempt, err := us.Start(t.Context())
 		must(t, err)
-		id, err := us.Finish(t.Context(), p.signIn(t, location), attempt)
+		id, err := us.Finish(t.Context(), p.SignIn(t, location), attempt)
 		if codeOf(err) != c.code || (err == nil) != slices.Equal(id.Tenants, []string{"acme"}) {
 			t.Errorf("%s: %+v %v", name, id, err)
 		}
@@ -156,8 +169,8 @@ func TestAnIDTokenThatDoesNotHoldIsRefused(t *testing.T) {
 }
 
 func TestAProviderThatIsDownIsAskedAgain(t *testing.T) {
-	p := newProvider(t)
-	us, err := New(p.config())
+	p := signintest.New(t)
+	us, err := New(configOf(p))
 	must(t, err)
 	down := true
 	us.client.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -172,7 +185,7 @@ func TestAProviderThatIsDownIsAskedAgain(t *testing.T) {
 	down = false
 	location, attempt, err := us.Start(t.Context())
 	must(t, err)
-	answer := p.signIn(t, location)
+	answer := p.SignIn(t, location)
 	down = true
 	if _, err := us.Finish(t.Context(), answer, attempt); codeOf(err) != "signin_unavailable" {
 		t.Errorf("behind the code: %v", err)

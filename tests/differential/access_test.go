@@ -3,7 +3,9 @@
 package differential
 
 import (
+	"crypto/rand"
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -20,29 +22,35 @@ type step struct {
 func (w *twins) walk(steps []step) {
 	kept := [2]map[string]string{{}, {}}
 	for _, s := range steps {
-		var urls [2]string
-		for side := range urls {
-			urls[side] = w.sides[side].URL + s.target
-			for name, value := range kept[side] {
-				urls[side] = strings.ReplaceAll(urls[side], "{"+name+"}", value)
-			}
-		}
-		a, err := w.bothOf(w.t.Context(), s.request, urls)
-		if err != nil {
-			w.t.Errorf("%s: %v", s, err)
-			return
-		}
-		w.api.check(w.t, s.method, w.api.route(s.method, s.target), a)
-		if words := sameHead(a); words != "" || a[0].status != s.status {
-			w.report.differs(s.request, a, "%s; want %d", words, s.status)
-		}
+		id := "X-Request-ID: " + rand.Text()
+		var a [2]answer
 		for side := range a {
+			own := s.request
+			own.header = slices.Clone(s.header)
+			for name, value := range kept[side] {
+				own.target = strings.ReplaceAll(own.target, "{"+name+"}", value)
+				for i := range own.header {
+					own.header[i] = strings.ReplaceAll(own.header[i], "{"+name+"}", value)
+				}
+			}
+			var err error
+			if a[side], err = w.send(w.t.Context(), w.sides[side].URL+own.target, own, id); err != nil {
+				w.t.Errorf("%s: %v", s, err)
+				return
+			}
 			var made struct {
 				Data struct{ ID, JTI string }
 			}
 			if s.keep != "" && json.Unmarshal(a[side].body, &made) == nil {
 				kept[side][s.keep] = made.Data.ID + made.Data.JTI
 			}
+			if cookie, _, ok := strings.Cut(a[side].header.Get("Set-Cookie"), ";"); ok {
+				kept[side]["cookie"] = cookie
+			}
+		}
+		w.api.check(w.t, s.method, w.api.route(s.method, s.target), a)
+		if words := sameHead(a); words != "" || a[0].status != s.status {
+			w.report.differs(s.request, a, "%s; want %d", words, s.status)
 		}
 	}
 }
@@ -98,4 +106,31 @@ func (w *twins) credentials() {
 		}
 	}
 	w.walk(steps)
+	w.walk(tokensAndSessions())
+}
+
+// tokensAndSessions is the life of a token and of a session.
+func tokensAndSessions() []step {
+	const tokens, session = "/api/v1/tokens", "/api/v1/session"
+	good := `{"tenants":["acme"],"role":"reader","ttl":"5m","subject":"ada","filter":"service:billing"}`
+	do := func(status int, r request) step { return step{request: r, status: status} }
+	end := func(as, path string, header ...string) request {
+		return request{method: "DELETE", target: path, as: as, header: header}
+	}
+	cookie := "Cookie: {cookie}"
+	return []step{
+		{post("acme", tokens, good), 201, "jti"}, do(200, get("acme", tokens)), do(200, get("platform", tokens)), do(200, get("zeta", tokens)),
+		do(403, end("reader", tokens+"/{jti}")), do(401, end("", tokens+"/{jti}")), do(400, end("acme", tokens+"/{jti}?x=1")), do(200, end("acme", tokens+"/{jti}")), do(200, end("acme", tokens+"/nobodys")),
+		do(200, get("acme", tokens)), do(401, get("", tokens)), do(403, get("reader", tokens)), do(400, get("acme", tokens+"?x=1")),
+		do(401, post("", tokens, good)), do(403, post("writer", tokens, good)), do(403, post("acme", tokens, `{"tenants":["*"],"role":"admin"}`)), do(403, post("zeta", tokens, good)),
+		do(400, post("acme", tokens, `{"jti":"mine"}`)), do(400, post("acme", tokens, `{`)), do(413, post("acme", tokens, strings.Repeat(" ", 65<<10))), do(415, post("acme", tokens, good, "Content-Type: text/plain")),
+		do(422, post("acme", tokens, `{"tenants":["acme"]}`)), do(422, post("acme", tokens, `{"tenants":["acme"],"role":"reader","ttl":"soon"}`)), do(422, post("acme", tokens, `{"tenants":["acme"],"role":"reader","filter":"service:"}`)),
+
+		do(200, get("both", session)), do(200, get("platform", session)), do(401, get("", session)), do(400, get("acme", session+"?x=1")),
+		do(401, post("", session, "")), do(400, post("acme", session+"?x=1", "")), do(401, end("", session)), do(404, end("acme", session)), do(400, end("acme", session+"?x=1")),
+		do(201, post("both", session, "")), do(200, get("", session, cookie)), do(400, get("acme", session, cookie)), do(200, get("", single, cookie, "X-Tenant-ID: acme")),
+		do(403, end("", session, cookie)), do(403, end("", session, cookie, "Origin: https://evil.example", "Sec-Fetch-Site: cross-site")), do(403, post("", single, `{"message":"x"}`, isJSON, cookie, "X-Tenant-ID: acme")),
+		do(200, end("", session, cookie, "Sec-Fetch-Site: same-origin")), do(401, get("", session, "Cookie: ocelot="+strings.Repeat("A", 43))),
+		do(404, get("", session+"/oidc")), do(400, get("", session+"/oidc?x=1")), do(404, get("", session+"/oidc/callback?code=x&state=y")),
+	}
 }

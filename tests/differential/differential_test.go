@@ -438,8 +438,10 @@ func (w *twins) someIDs(tenant string, n int) (ids []string) {
 	return append(ids, "0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69", "0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69")
 }
 
-// outOfReach are the answers that cannot be had from a service that is well.
-var outOfReach = []string{" 408", " 429", " 503", " 504", " 507"}
+// outOfReach are the answers that cannot be had from a service that is well, has no provider of identities, signs its
+// tokens, and is asked from its own machine.
+var outOfReach = []string{" 408", " 429", " 503", " 504", " 507", "/api/v1/session/oidc 303", "/api/v1/session/oidc 403", "/callback 303", "/callback 400", "/callback 403", "POST /api/v1/session 403",
+	"POST /api/v1/tenants/{id}/keys 409", "POST /api/v1/tokens 409"}
 
 // checkCoverage asserts that each answer of the description was seen and was as described.
 func (w *twins) checkCoverage() {

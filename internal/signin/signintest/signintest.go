@@ -1,4 +1,5 @@
-package signin
+// Package signintest is an OpenID Connect provider for tests: a certified one's own code, as a server with one person in it.
+package signintest
 
 import (
 	"bytes"
@@ -21,22 +22,24 @@ import (
 	"github.com/zitadel/oidc/v3/example/server/storage"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
-
-	"github.com/ocelot-log/ocelot/internal/auth"
 )
 
+// What the provider knows of us.
 const (
-	clientID     = "ocelot"
-	clientSecret = "a secret that the provider and we know"
-	callback     = "http://127.0.0.1:1/api/v1/session/oidc/callback"
+	ClientID     = "ocelot"
+	ClientSecret = "a secret that the provider and we know"
+	Callback     = "http://127.0.0.1:1/api/v1/session/oidc/callback"
 )
 
-// provider is a certified provider's code as a server of its own, with one person in it.
-type provider struct {
+// Sign signs the claims of a token as they are now.
+type Sign = func(jose.SignatureAlgorithm, any) string
+
+// Provider is the server.
+type Provider struct {
 	*httptest.Server
 	people *people
-	// token changes what its token endpoint answers: the claims of the ID token, and how it is signed.
-	token atomic.Pointer[func(claims map[string]any, sign func(jose.SignatureAlgorithm, any) string) string]
+	// Token changes the ID token that the server answers: its claims, and how it is signed.
+	Token atomic.Pointer[func(claims map[string]any, sign Sign) string]
 }
 
 // people is the provider's storage, with tenants and roles in the claims and a key that can be changed.
@@ -64,12 +67,16 @@ type publicKey struct{ *signingKey }
 
 func (k publicKey) Key() any { return &k.private.PublicKey }
 
-func (p *people) rotate(t *testing.T, id string) {
+// Rotate gives the provider another key, and nobody the old one.
+func (p *Provider) Rotate(t *testing.T, id string) {
 	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
-	p.key.Store(&signingKey{id, private})
+	p.people.key.Store(&signingKey{id, private})
 }
+
+// Key is what the provider signs with.
+func (p *Provider) Key() *rsa.PrivateKey { return p.people.key.Load().private }
 
 func (p *people) SigningKey(context.Context) (op.SigningKey, error) {
 	return privateKey{p.key.Load()}, nil
@@ -87,23 +94,25 @@ func (p *people) SetUserinfoFromScopes(ctx context.Context, info *oidc.UserInfo,
 	return p.Storage.SetUserinfoFromScopes(ctx, info, user, client, scopes)
 }
 
-func newProvider(t *testing.T) *provider {
+// New starts a provider. Its person has the tenant acme and the role reader in the claims `tenants` and `access.roles`, among
+// some that are none.
+func New(t *testing.T) *Provider {
 	t.Helper()
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // the example logs every request to it
-	p := &provider{}
+	p := &Provider{}
 	var handler http.Handler
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(handler, w, r) }))
 	t.Cleanup(p.Close)
-	client := storage.WebClient(clientID, clientSecret, callback)
-	p.people = &people{Storage: storage.NewStorageWithClients(storage.NewUserStore(p.URL), map[string]*storage.Client{clientID: client}), tenants: []string{"acme", "No Tenant", "acme"}, roles: []string{"reader", "gardener"}}
-	p.people.rotate(t, "first")
+	client := storage.WebClient(ClientID, ClientSecret, Callback)
+	p.people = &people{Storage: storage.NewStorageWithClients(storage.NewUserStore(p.URL), map[string]*storage.Client{ClientID: client}), tenants: []string{"acme", "No Tenant", "acme"}, roles: []string{"reader", "gardener"}}
+	p.Rotate(t, "first")
 	handler = exampleop.SetupServer(p.URL, p.people, nil, false)
 	return p
 }
 
 // serve passes a request on, and changes the ID token in the answer where a test says so.
-func (p *provider) serve(h http.Handler, w http.ResponseWriter, r *http.Request) {
-	change := p.token.Load()
+func (p *Provider) serve(h http.Handler, w http.ResponseWriter, r *http.Request) {
+	change := p.Token.Load()
 	if change == nil || r.URL.Path != "/oauth/token" {
 		h.ServeHTTP(w, r)
 		return
@@ -137,11 +146,11 @@ func (p *provider) serve(h http.Handler, w http.ResponseWriter, r *http.Request)
 	_, _ = io.Copy(w, bytes.NewReader(body))
 }
 
-// signIn is a person in a browser: it goes where it is sent, says who it is, and comes back with the provider's answer.
-func (p *provider) signIn(t *testing.T, location string) url.Values {
+// SignIn is a person in a browser: it goes where it is sent, says who it is, and comes back with the provider's answer.
+func (p *Provider) SignIn(t *testing.T, location string) url.Values {
 	t.Helper()
 	browser := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(r.URL.String(), callback) {
+		if strings.HasPrefix(r.URL.String(), Callback) {
 			return http.ErrUseLastResponse
 		}
 		return nil
@@ -159,14 +168,10 @@ func (p *provider) signIn(t *testing.T, location string) url.Values {
 	_ = res.Body.Close()
 	back, err := url.Parse(res.Header.Get("Location"))
 	must(t, err)
-	if res.StatusCode != http.StatusFound || !strings.HasPrefix(back.String(), callback) {
+	if res.StatusCode != http.StatusFound || !strings.HasPrefix(back.String(), Callback) {
 		t.Fatalf("not sent back: %d %s", res.StatusCode, back)
 	}
 	return back.Query()
-}
-
-func (p *provider) config() Config {
-	return Config{Issuer: p.URL, ClientID: clientID, ClientSecret: auth.NewSecret(clientSecret), RedirectURL: callback, RolesClaim: "access.roles", Key: [32]byte{1}}
 }
 
 func must(t *testing.T, err error) {
