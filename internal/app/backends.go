@@ -63,6 +63,10 @@ func checkBackends(p config.Process, s config.Settings) error {
 		_, err := httpConfig(s, "")
 		bad, _ := errors.AsType[config.Problems](err)
 		problems = append(problems, bad...)
+		_, err = newSignIn(s)
+		bad, _ = errors.AsType[config.Problems](err)
+		problems = append(problems, bad...)
+		need(p == config.API && s.OIDCIssuerURL != "" && !s.JWTSecret.IsSet(), "JWT_SECRET", "OIDC_ISSUER_URL needs it: what a browser brings back from the provider is sealed with it")
 	}
 	if len(problems) > 0 {
 		return problems

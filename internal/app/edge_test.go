@@ -20,6 +20,16 @@ func TestSettingsOfTheListenerAreRefusedAtTheStartAllAtOnce(t *testing.T) {
 			t.Errorf("%q is missing in: %v", want, err)
 		}
 	}
+	for want, s := range map[string]config.Settings{
+		"OIDC_ISSUER_URL: is not set":                  {OIDCClientID: "ocelot"},
+		"OIDC_ISSUER_URL: write an https:// address":   {OIDCIssuerURL: "id.example.com", OIDCClientID: "ocelot", OIDCRedirectURL: "https://logs.example.com/cb"},
+		"OIDC_REDIRECT_URL: write an https:// address": {OIDCIssuerURL: "https://id.example.com", OIDCClientID: "ocelot"},
+		"OIDC_CLIENT_ID: is not set":                   {OIDCIssuerURL: "https://id.example.com", OIDCRedirectURL: "https://logs.example.com/cb"},
+	} {
+		if err := checkBackends(config.Up, s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
+		}
+	}
 	if err := checkBackends(config.Up, config.Settings{}); err != nil {
 		t.Errorf("none is set: %v", err)
 	}

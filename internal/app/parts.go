@@ -41,7 +41,11 @@ func newAccess(ctx context.Context, s config.Settings, b *backends, tel telemetr
 		return httpapi.Access{}, config.Problems{{Where: "credentials", Message: err.Error()}}
 	}
 	err = await(ctx, "credentials", tel.Log, func() error { return authn.Load(ctx) })
-	return httpapi.Access{Auth: authn, Tenants: tenants}, err
+	if err != nil {
+		return httpapi.Access{}, err
+	}
+	signIn, err := newSignIn(s)
+	return httpapi.Access{Auth: authn, Tenants: tenants, SignIn: signIn}, err
 }
 
 // newServer wires the HTTP side: who may call, where entries go, where they are found.

@@ -87,6 +87,14 @@ type Settings struct {
 	AuditTenant   string      `key:"audit_tenant" for:"ocelot api" default:"default" help:"id of the tenant that keeps the entries of changes which are about no tenant, or about tenants themselves"`
 	MaskingSecret auth.Secret `key:"masking_secret" for:"ocelot api" help:"hashes of masked values are made with it, at least 32 bytes; unset: jwt_secret, whose change then changes the hashes"`
 
+	OIDCIssuerURL    string      `key:"oidc_issuer_url" for:"ocelot api" help:"OpenID Connect provider at which people may sign in; unset: none"`
+	OIDCClientID     string      `key:"oidc_client_id" for:"ocelot api" help:"the name that the provider knows this service by"`
+	OIDCClientSecret auth.Secret `key:"oidc_client_secret" for:"ocelot api" help:"the secret that goes with it; unset: a public client"`
+	OIDCRedirectURL  string      `key:"oidc_redirect_url" for:"ocelot api" help:"address of /api/v1/session/oidc/callback as browsers know it; the provider must know it too"`
+	OIDCTenantsClaim string      `key:"oidc_tenants_claim" for:"ocelot api" default:"tenants" help:"claim of the ID token with the ids of a person's tenants, * for all; a dot leads into an object"`
+	OIDCRolesClaim   string      `key:"oidc_roles_claim" for:"ocelot api" default:"roles" help:"claim of the ID token with a person's roles: writer, reader, admin; a dot leads into an object"`
+	OIDCScopes       string      `key:"oidc_scopes" for:"ocelot api" help:"scopes to ask for besides openid, separated by spaces, where the claims need some: profile email"`
+
 	EventSchemaVersion int           `key:"event_schema_version" for:"ocelot api" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`
 	MaxFutureSkew      time.Duration `key:"max_future_skew" for:"ocelot api" default:"24h" min:"0s" max:"8760h" help:"how far ahead of receipt a timestamp may be"`
 

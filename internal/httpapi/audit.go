@@ -63,7 +63,7 @@ func (s *Server) refused(k *call, r route, f *fault.Error) {
 	if !k.known {
 		return
 	}
-	manages := k.Request.Method != http.MethodGet && (r.access == admins || r.access == platform)
+	manages := k.Request.Method != http.MethodGet && (r.access == admins || r.access == managers || r.access == enders || r.access == platform)
 	if status := statusOf(f); status != http.StatusUnauthorized && status != http.StatusForbidden && (!manages || status >= http.StatusInternalServerError) {
 		return
 	}

@@ -37,6 +37,16 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 
 func (b *lockedBuffer) Sync() error { return nil }
 
+// loggedWorld is a world whose whole log is kept.
+func loggedWorld(t *testing.T) (*world, *lockedBuffer) {
+	t.Helper()
+	log := &lockedBuffer{}
+	return newWorld(t, func(p *parts) {
+		p.tel = telemetry.Telemetry{Metrics: telemetry.NewMetrics(),
+			Log: zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), log, zap.DebugLevel))}
+	}), log
+}
+
 // prey is the tenant that others try to see something of: every string of it is a canary.
 type prey struct {
 	ids      []string // of entries, keys, and whatever else has one
@@ -48,11 +58,7 @@ const canary = "canary7f3a"
 // TestNothingOfATenantIsSeenByAnother asks every route as everybody who is not of the tenant acme, with every form of
 // id and header that might lead there, and looks for acme's strings in all that comes out.
 func TestNothingOfATenantIsSeenByAnother(t *testing.T) {
-	var log lockedBuffer
-	w := newWorld(t, func(p *parts) {
-		p.tel = telemetry.Telemetry{Metrics: telemetry.NewMetrics(),
-			Log: zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), &log, zap.DebugLevel))}
-	})
+	w, log := loggedWorld(t)
 	address := listen(t, w)
 	acme := w.fill(t)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

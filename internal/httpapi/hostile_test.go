@@ -5,6 +5,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -13,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"text/template"
@@ -20,6 +24,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 )
 
 // hostileCase is a request as bytes on a socket, and the answer it must get. head and body are templates;
@@ -30,7 +36,7 @@ type hostileCase struct {
 	Case     string `yaml:"case"`
 	Head     string `yaml:"head"`
 	Body     string `yaml:"body"`
-	Token    string `yaml:"token"` // default admin; none: no header
+	Token    string `yaml:"token"` // default admin; none: no header; platform: of all tenants
 	Verbatim bool   `yaml:"verbatim"`
 	Half     bool   `yaml:"half_close"` // the client ends its side behind the request
 	Stalls   bool   `yaml:"stalls"`     // the client never sends the rest; sent to a server with little patience
@@ -120,7 +126,11 @@ func (c hostileCase) bytes(t *testing.T) []byte {
 			c.Token = "admin"
 		}
 		if c.Token != "none" {
-			add("Authorization", authHeader(t, "acme", strings.Fields(c.Token)...).Get("Authorization"))
+			of, roles := "acme", strings.Fields(c.Token)
+			if c.Token == "platform" {
+				of, roles = "*", []string{"admin"}
+			}
+			add("Authorization", authHeader(t, of, roles...).Get("Authorization"))
 		}
 		if body != "" && !strings.Contains(lower, "transfer-encoding:") {
 			add("Content-Length", fmt.Sprint(len(body)))
@@ -162,6 +172,21 @@ func expand(t *testing.T, text string) string {
 		"token": func(roles string) string {
 			return authHeader(t, "acme", strings.Fields(roles)...).Get("Authorization")[7:]
 		},
+		"jwt": func(header, claims string) string {
+			claims = moments.ReplaceAllStringFunc(claims, func(m string) string {
+				d, err := time.ParseDuration(m[1:])
+				must(t, err)
+				return fmt.Sprint(time.Now().Add(d).Unix())
+			})
+			text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+			kind := sha256.New
+			if strings.Contains(header, "HS512") {
+				kind = sha512.New
+			}
+			mac := hmac.New(kind, []byte(authtest.Secret.Reveal()))
+			mac.Write([]byte(text))
+			return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+		},
 		"b64": func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
 	}).Option("missingkey=error").Parse(text)
 	must(t, err)
@@ -169,6 +194,9 @@ func expand(t *testing.T, text string) string {
 	must(t, tmpl.Execute(&b, nil))
 	return b.String()
 }
+
+// moments are seconds since 1970 in claims, by their distance from now: @1h, @-31s.
+var moments = regexp.MustCompile(`@-?[0-9a-z]+`)
 
 func gzipped(s string) string {
 	var b bytes.Buffer

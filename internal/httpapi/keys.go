@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth"
 )
 
@@ -61,6 +62,9 @@ func (s *Server) createKey(k *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.changed(k, k.tenant.ID(), audit.Create, "key", key.ID, nil, bodyOfKey(key, "")); err != nil {
+		return err
+	}
 	return replyData(k, http.StatusCreated, bodyOfKey(key, text))
 }
 
@@ -75,15 +79,29 @@ func (s *Server) changeKey(k *call) error {
 	if sent.Disabled == nil {
 		return atField("/disabled", "required", "say whether the key is disabled: true or false")
 	}
+	was, err := s.access.Auth.Keys().Get(k.Request.Context(), k.tenant, k.Param("key"))
+	if err != nil {
+		return err
+	}
 	key, err := s.access.Auth.Keys().SetDisabled(k.Request.Context(), k.tenant, k.Param("key"), *sent.Disabled)
 	if err != nil {
+		return err
+	}
+	if err := s.changed(k, k.tenant.ID(), audit.Update, "key", key.ID, bodyOfKey(was, ""), bodyOfKey(key, "")); err != nil {
 		return err
 	}
 	return replyData(k, http.StatusOK, bodyOfKey(key, ""))
 }
 
 func (s *Server) revokeKey(k *call) error {
+	was, err := s.access.Auth.Keys().Get(k.Request.Context(), k.tenant, k.Param("key"))
+	if err != nil {
+		return err
+	}
 	if err := s.access.Auth.Keys().Revoke(k.Request.Context(), k.tenant, k.Param("key")); err != nil {
+		return err
+	}
+	if err := s.changed(k, k.tenant.ID(), audit.Delete, "key", was.ID, bodyOfKey(was, ""), nil); err != nil {
 		return err
 	}
 	return replyData(k, http.StatusOK, ended{"revoked"})
@@ -111,6 +129,9 @@ func (s *Server) rotateKey(k *call) error {
 	}
 	key, text, err := s.access.Auth.Keys().Rotate(k.Request.Context(), k.principal, k.tenant, k.Param("key"), overlap)
 	if err != nil {
+		return err
+	}
+	if err := s.changed(k, k.tenant.ID(), audit.Create, "key", key.ID, nil, bodyOfKey(key, "")); err != nil {
 		return err
 	}
 	return replyData(k, http.StatusCreated, bodyOfKey(key, text))

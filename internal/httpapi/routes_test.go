@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -33,6 +35,9 @@ func TestEveryRouteHasARuleAndNoOtherRouteExists(t *testing.T) {
 // everybody else is told why not before the body is read.
 func TestWhoMayUseWhat(t *testing.T) {
 	w := newWorld(t)
+	address := listen(t, w)
+	client := &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
 	all := map[access]string{open: "nobody none writer reader both admin platform", known: "none writer reader both admin platform",
 		writers: "writer both admin platform", readers: "reader both admin platform", admins: "admin platform", managers: "admin platform", enders: "admin platform", platform: "platform"}
 	for who, header := range map[string]http.Header{
@@ -57,6 +62,10 @@ func TestWhoMayUseWhat(t *testing.T) {
 			w.Handler().ServeHTTP(rec, req)
 			may := slices.Contains(strings.Fields(all[r.access]), who)
 			refused := rec.status == http.StatusUnauthorized || rec.status == http.StatusForbidden
+			status := overHTTP(t, client, address, req, header)
+			if no := status == http.StatusUnauthorized || status == http.StatusForbidden; no != refused || no && status != rec.status {
+				t.Errorf("%s as %s: %d over HTTP, %d without", r.method+" "+r.path, who, status, rec.status)
+			}
 			if may == refused {
 				t.Errorf("%s as %s: %d %s", r.method+" "+r.path, who, rec.status, rec.body)
 			}
@@ -68,6 +77,21 @@ func TestWhoMayUseWhat(t *testing.T) {
 			}
 		}
 	}
+}
+
+// overHTTP asks the same through a listener and returns the status.
+func overHTTP(t *testing.T, client *http.Client, address string, like *http.Request, header http.Header) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, like.Method, "http://"+address+like.URL.Path, nil)
+	must(t, err)
+	req.Header = header.Clone()
+	req.Header.Set("Content-Type", "application/json")
+	res, err := client.Do(req)
+	must(t, err)
+	_ = res.Body.Close()
+	return res.StatusCode
 }
 
 // concrete is a path of a route.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 )
@@ -69,6 +70,9 @@ func (s *Server) issueToken(k *call) error {
 	if err != nil {
 		return err
 	}
+	if err := s.tokenChanged(k, t.Tenants, audit.Create, t.ID, bodyOfToken(t, "")); err != nil {
+		return err
+	}
 	return replyData(k, http.StatusCreated, bodyOfToken(t, text))
 }
 
@@ -77,5 +81,29 @@ func (s *Server) revokeToken(k *call) error {
 	if err := s.access.Auth.Tokens().Revoke(k.Request.Context(), k.principal, k.Param("jti")); err != nil {
 		return err
 	}
+	if err := s.tokenChanged(k, k.principal.Tenants(), audit.Delete, k.Param("jti"), nil); err != nil {
+		return err
+	}
 	return replyData(k, http.StatusOK, ended{"revoked"})
+}
+
+// tokenChanged notes what became of a token, in each of its tenants; one for all tenants is the operators' business.
+func (s *Server) tokenChanged(k *call, slugs []string, action, jti string, after any) error {
+	for _, slug := range slugs {
+		id := ""
+		if slug != auth.AllTenants {
+			t, err := s.access.Tenants.BySlug(k.Request.Context(), slug)
+			if fault.KindOf(err) == fault.NotFound {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			id = t.ID
+		}
+		if err := s.changed(k, id, action, "token", jti, nil, after); err != nil {
+			return err
+		}
+	}
+	return nil
 }
