@@ -97,6 +97,7 @@ type Settings struct {
 
 	EventSchemaVersion int           `key:"event_schema_version" for:"ocelot api" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`
 	MaxFutureSkew      time.Duration `key:"max_future_skew" for:"ocelot api" default:"24h" min:"0s" max:"8760h" help:"how far ahead of receipt a timestamp may be"`
+	TenantDeleteGrace  time.Duration `key:"tenant_delete_grace" for:"ocelot api" default:"24h" min:"0s" max:"8760h" help:"how long a tenant that was deleted is kept, to be taken back; its credentials are refused at once"`
 
 	IngestInFlight int           `key:"ingest_in_flight" for:"ocelot api" default:"4" min:"1" max:"64" help:"sends to the queue at the same time"`
 	IngestLinger   time.Duration `key:"ingest_linger" for:"ocelot api" default:"5ms" min:"0s" max:"1s" help:"how long a part-full envelope waits for company; bounds the cost at low rates"`

@@ -42,6 +42,7 @@ var exact = map[string]int{
 	"url_too_long":      http.StatusRequestURITooLong,
 	"headers_too_large": http.StatusRequestHeaderFieldsTooLarge,
 	"host_not_allowed":  http.StatusMisdirectedRequest,
+	codeOtherVersion:    http.StatusPreconditionFailed,
 }
 
 var (

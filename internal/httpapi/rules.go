@@ -21,6 +21,7 @@ const (
 	managers               // those who manage any tenant; the request is about none, or says in its body about which
 	enders                 // managers, and everybody for the credential that they come with; the handler tells
 	platform               // platform admins; the request is about no tenant
+	owners                 // platform admins, about the request's tenant
 )
 
 // rule is what an access asks of the principal.
@@ -41,6 +42,7 @@ var rules = map[access]rule{
 	managers: {credentials: true, role: auth.Admin},
 	enders:   {credentials: true},
 	platform: {credentials: true, role: auth.Admin, all: true},
+	owners:   {credentials: true, role: auth.Admin, all: true, tenant: true},
 }
 
 // tenantPath is the beginning of the paths that name the tenant which they are about.

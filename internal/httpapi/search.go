@@ -12,7 +12,6 @@ import (
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/search"
-	"github.com/ocelot-log/ocelot/internal/tenant"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -21,7 +20,8 @@ type records interface {
 	Get(ctx context.Context, t auth.Tenant, id logentry.ID) (logentry.Record, error)
 	GetMany(ctx context.Context, t auth.Tenant, ids []logentry.ID) ([]logentry.Record, error)
 	Find(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
-	CreateTenant(ctx context.Context, t tenant.Info) error
+	tenants
+	documents
 	pinger
 }
 

@@ -43,6 +43,7 @@ type Config struct {
 	PingTimeout   time.Duration // for each dependency's answer to /health; default 2 s
 	ShutdownGrace time.Duration // how long requests may go on after the stop began; default 20 s
 	AuditTenant   string        // slug of the tenant that keeps changes which are about no tenant; default: default
+	DeleteGrace   time.Duration // how long a deletion of a tenant may be taken back; 0: not at all
 	InFlightBytes int64         // inflated bytes of all bodies together; default 64 MiB
 
 	UnauditedReads bool         // reads leave no audit entries; changes and refused attempts do all the same

@@ -4,30 +4,39 @@ import (
 	"errors"
 	"net/http"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/ocelot-log/ocelot/internal/audit"
+	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 )
 
-const (
-	maxSmallBody   = 64 << 10
-	maxTenantsName = 200 // bytes
-)
+const maxSmallBody = 64 << 10
 
-// tenantBody is a tenant as callers see it: its id is the slug.
+// tenantBody is a tenant as callers see it: its id is the slug. What only its admins see is absent for others.
 type tenantBody struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	CreatedAt time.Time `json:"created_at"`
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	CreatedAt time.Time      `json:"created_at"`
+	Settings  jsontext.Value `json:"settings,omitzero"`
+	Suspended *bool          `json:"suspended,omitzero"`
+	DeleteAt  *time.Time     `json:"delete_at,omitzero"`
 }
 
-func bodyOf(t tenant.Info) tenantBody { return tenantBody{t.Slug, t.Name, t.CreatedAt.UTC()} }
+func bodyOf(t tenant.Info, whole bool) tenantBody {
+	b := tenantBody{ID: t.Slug, Name: t.Name, CreatedAt: t.CreatedAt.UTC()}
+	if whole {
+		b.Settings, b.Suspended = t.Settings.AppendJSON(nil), &t.Suspended
+		if !t.DeleteAt.IsZero() {
+			at := t.DeleteAt.UTC()
+			b.DeleteAt = &at
+		}
+	}
+	return b
+}
 
 // listTenants answers the caller's own.
 func (s *Server) listTenants(k *call) error {
@@ -37,8 +46,8 @@ func (s *Server) listTenants(k *call) error {
 	}
 	own := []tenantBody{}
 	for _, t := range all {
-		if k.principal.Owns(t.Slug) {
-			own = append(own, bodyOf(t))
+		if k.principal.Owns(t.Slug) && (k.principal.Platform() || !t.Disabled()) {
+			own = append(own, bodyOf(t, k.principal.Can(auth.Admin)))
 		}
 	}
 	return replyData(k, http.StatusOK, own)
@@ -59,10 +68,10 @@ func (s *Server) createTenant(k *call) error {
 	if !tenant.ValidSlug(*sent.ID) {
 		return atField("/id", "tenant_slug_invalid", fault.Of(tenant.CheckSlug(*sent.ID)).Detail)
 	}
-	if !validName(sent.Name) {
-		return atField("/name", "tenant_name_invalid", "a name has at most 200 bytes, none of them control characters")
+	if !tenant.ValidName(sent.Name) {
+		return atField("/name", "tenant_name_invalid", tenant.NameRule)
 	}
-	t := tenant.Info{ID: tenant.NewID(), Slug: *sent.ID, Name: sent.Name, CreatedAt: time.Now().UTC()}
+	t := tenant.Info{ID: tenant.NewID(), Slug: *sent.ID, Name: sent.Name, CreatedAt: time.Now().UTC(), Version: 1}
 	if t.Name == "" {
 		t.Name = t.Slug
 	}
@@ -70,22 +79,12 @@ func (s *Server) createTenant(k *call) error {
 		return err
 	}
 	s.access.Tenants.Forget()
-	made := bodyOf(t)
 	for _, in := range []string{t.ID, ""} { // in its own log and in that of the operators
-		if err := s.changed(k, in, audit.Create, "tenant", t.Slug, nil, made); err != nil {
+		if err := s.changed(k, in, audit.Create, "tenant", t.Slug, nil, bodyOf(t, true)); err != nil {
 			return err
 		}
 	}
-	return replyData(k, http.StatusCreated, made)
-}
-
-func validName(name string) bool {
-	for _, r := range name {
-		if unicode.IsControl(r) || r == utf8.RuneError {
-			return false
-		}
-	}
-	return len(name) <= maxTenantsName
+	return replyTenant(k, http.StatusCreated, t)
 }
 
 func replyData(k *call, status int, data any) error {
@@ -99,9 +98,9 @@ func replyData(k *call, status int, data any) error {
 	return reply(k.Context, status, b)
 }
 
-// readSmall reads a small JSON body strictly into v.
-func (s *Server) readSmall(k *call, v any) error {
-	if _, err := takes(k.Request.Header, "application/json"); err != nil {
+// readSmall reads a small JSON body strictly into v. types are what it may be besides application/json.
+func (s *Server) readSmall(k *call, v any, types ...string) error {
+	if _, err := takes(k.Request.Header, append(types, "application/json")...); err != nil {
 		return err
 	}
 	held := hold{of: &s.budget}

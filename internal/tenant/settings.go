@@ -2,8 +2,8 @@ package tenant
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -35,7 +35,7 @@ func (s Settings) AppendJSON(dst []byte) []byte {
 		form.MinSeverity = s.MinSeverity.String()
 	}
 	if s.MaxEntryAge != 0 {
-		form.MaxEntryAge = s.MaxEntryAge.String()
+		form.MaxEntryAge = formatAge(s.MaxEntryAge)
 	}
 	if s.Limits != (Limits{}) {
 		limits := limitsJSON(s.Limits)
@@ -64,12 +64,13 @@ func StoredSettings(body []byte) (s Settings, err error) {
 	if form.MinSeverity != "" {
 		var ok bool
 		if s.MinSeverity, ok = logentry.ParseSeverity(form.MinSeverity); !ok {
-			return s, fmt.Errorf("read a tenant's settings: an unknown severity")
+			return s, errors.New("read a tenant's settings: an unknown severity")
 		}
 	}
 	if form.MaxEntryAge != "" {
-		if s.MaxEntryAge, err = time.ParseDuration(form.MaxEntryAge); err != nil {
-			return s, fmt.Errorf("read a tenant's settings: %w", err)
+		var ok bool
+		if s.MaxEntryAge, ok = parseAge(form.MaxEntryAge); !ok {
+			return s, errors.New("read a tenant's settings: an age that is none")
 		}
 	}
 	if form.Limits != nil {

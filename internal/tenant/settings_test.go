@@ -12,7 +12,7 @@ import (
 func TestSettingsAreReadBackAsTheyWereKept(t *testing.T) {
 	for kept, s := range map[string]Settings{
 		`{}`: {},
-		`{"retention_days":30,"min_severity":"WARNING","max_entry_age":"36h0m0s","masking":[{"name":"cards","builtin":"card","action":"mask"}],"limits":{"entries_per_min":1,"bytes_per_day":1099511627776}}`: {
+		`{"retention_days":30,"min_severity":"WARNING","max_entry_age":"36h","masking":[{"name":"cards","builtin":"card","action":"mask"}],"limits":{"entries_per_min":1,"bytes_per_day":1099511627776}}`: {
 			RetentionDays: 30, MinSeverity: logentry.Warning, MaxEntryAge: 36 * time.Hour,
 			Masking: []mask.Rule{{Name: "cards", Builtin: "card", Action: "mask"}}, Limits: Limits{EntriesPerMin: 1, BytesPerDay: 1 << 40}},
 	} {

@@ -71,6 +71,11 @@ func (d *description) route(method, target string) string {
 			}
 		}
 	}
+	for _, of := range []string{"/api/v1/tenants/", "/api/v1/jobs/"} {
+		if rest, ok := strings.CutPrefix(path, of); ok && rest != "" && !strings.Contains(rest, "/") {
+			path = of + "{id}"
+		}
+	}
 	of, _ := d.paths[path].(map[string]any)
 	if _, ok := of[strings.ToLower(method)]; !ok || method != strings.ToUpper(method) {
 		return ""
