@@ -89,7 +89,7 @@ func TestAKeyMakesAPrincipalOfItsTenant(t *testing.T) {
 		if _, err := p.Tenant(t.Context(), nil); codeOf(err) != "tenant_disabled" {
 			t.Errorf("a later tenant of the same name: %v", err)
 		}
-		for _, d := range s.docs[document.Key] {
+		for _, d := range s.kept(document.Key) {
 			if strings.Contains(string(d.Body), text[13:45]) || d.TenantID != acme.id {
 				t.Errorf("kept: %s", d.Body)
 			}
@@ -185,14 +185,14 @@ func TestAKnownKeyAsksTheStoreNothing(t *testing.T) {
 		s := newShelf()
 		_, text := create(t, s.process(t), KeyRequest{})
 		a := s.process(t)
-		before := s.asked
+		before := s.asks()
 		for range 1000 {
 			if _, code := ask(t, a, text, ""); code != "" {
 				t.Fatal(code)
 			}
 		}
-		if s.asked != before {
-			t.Errorf("%d readings", s.asked-before)
+		if s.asks() != before {
+			t.Errorf("%d readings", s.asks()-before)
 		}
 	})
 }
@@ -204,7 +204,7 @@ func TestWrongKeysAskTheStoreSeldom(t *testing.T) {
 		good, text := create(t, a, KeyRequest{})
 		forged := keyPrefix + good.ID + "_" + random62(secretSize)
 		forged += checksum62(forged)
-		before := s.asked
+		before := s.asks()
 		for i := range 3000 {
 			wrong := forged
 			if i%2 == 0 {
@@ -218,7 +218,7 @@ func TestWrongKeysAskTheStoreSeldom(t *testing.T) {
 			}
 		}
 		polls := 3 // within three seconds
-		if n := s.asked - before - polls; n > 3*keyLooks {
+		if n := s.asks() - before - polls; n > 3*keyLooks {
 			t.Errorf("%d readings in three seconds", n)
 		}
 		if _, code := ask(t, a, text, ""); code != "" {
@@ -233,7 +233,7 @@ func TestWhileTheStoreIsDown(t *testing.T) {
 		a := s.process(t)
 		_, text := create(t, a, KeyRequest{})
 		_, unknown := newKeyText()
-		s.down = true
+		s.goDown(true)
 		time.Sleep(time.Hour)
 		if _, code := ask(t, a, text, ""); code != "" {
 			t.Errorf("what is known: %q", code)
@@ -241,7 +241,7 @@ func TestWhileTheStoreIsDown(t *testing.T) {
 		if _, err := a.Authenticate(t.Context(), withKey(unknown)); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("what nobody can know: %v", err)
 		}
-		s.down = false
+		s.goDown(false)
 		time.Sleep(5 * time.Second)
 		if _, code := ask(t, a, unknown, ""); code != "key_invalid" {
 			t.Errorf("afterwards: %q", code)
@@ -362,7 +362,7 @@ func TestWhenAKeyWasLastUsedIsWrittenSeldom(t *testing.T) {
 		s := newShelf()
 		here, there := s.process(t), s.process(t)
 		k, text := create(t, here, KeyRequest{})
-		version := func() int64 { return s.docs[document.Key][k.ID].Version }
+		version := func() int64 { return s.kept(document.Key)[k.ID].Version }
 		before := version()
 		for range 10 * 60 {
 			for _, a := range []*Authenticator{here, there} {
@@ -420,7 +420,7 @@ func BenchmarkAKnownKey(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r, asked := withKey(text), s.asked
+	r, asked := withKey(text), s.asks()
 	b.ReportAllocs()
 	for b.Loop() {
 		p, err := a.Authenticate(context.Background(), r)
@@ -431,7 +431,7 @@ func BenchmarkAKnownKey(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(s.asked-asked), "store-accesses")
+	b.ReportMetric(float64(s.asks()-asked), "store-accesses")
 }
 
 func BenchmarkTenThousandTenantsWithKeys(b *testing.B) {

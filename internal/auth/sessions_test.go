@@ -52,7 +52,7 @@ func TestASessionIsWhoItWasMadeBy(t *testing.T) {
 				t.Errorf("%s: a session of a session: %v", name, err)
 			}
 		}
-		for id, d := range s.docs[document.Session] {
+		for id, d := range s.kept(document.Session) {
 			if strings.Contains(string(d.Body), cookie) || id == cookie || d.TenantID != acme.id {
 				t.Errorf("%s %s", id, d.Body)
 			}
@@ -171,7 +171,7 @@ func TestHowLongASessionGoesOn(t *testing.T) {
 		},
 		"also while the store is down": func(t *testing.T, s *shelf, here, there *Authenticator) {
 			cookie, _ := signedIn(t, here, time.Hour)
-			s.down = true
+			s.goDown(true)
 			if _, code := session(t, here, cookie); code != "" {
 				t.Errorf("here: %q", code)
 			}
@@ -198,7 +198,6 @@ func TestRequestsElsewhereKeepASession(t *testing.T) {
 		s := newShelf()
 		here, there := s.process(t), s.process(t)
 		cookie, _ := signedIn(t, here, 48*time.Hour)
-		kept := s.docs[document.Session]
 		for range 10 * 60 {
 			for _, a := range []*Authenticator{here, there} {
 				if _, code := session(t, a, cookie); code != "" {
@@ -207,7 +206,7 @@ func TestRequestsElsewhereKeepASession(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		for id, d := range kept {
+		for id, d := range s.kept(document.Session) {
 			if d.Version < 5 || d.Version > 11 {
 				t.Errorf("written %d times in ten minutes", d.Version)
 			}

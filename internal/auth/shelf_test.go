@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -24,6 +25,26 @@ type shelf struct {
 }
 
 func newShelf() *shelf { return &shelf{docs: map[document.Kind]map[string]document.Document{}} }
+
+// kept is what is there of a kind, by id.
+func (s *shelf) kept(kind document.Kind) map[string]document.Document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.docs[kind])
+}
+
+func (s *shelf) goDown(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
+// asks is how often it was asked.
+func (s *shelf) asks() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
 
 func (s *shelf) enter() error {
 	s.asked++

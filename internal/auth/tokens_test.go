@@ -48,7 +48,7 @@ func TestAnIssuedTokenIsAcceptedAndListed(t *testing.T) {
 				t.Errorf("%s: %+v %v", name, all, err)
 			}
 		}
-		for _, d := range s.docs[document.Token] {
+		for _, d := range s.kept(document.Token) {
 			if strings.Contains(string(d.Body), text[len(text)-20:]) || d.TenantID != acme.id {
 				t.Errorf("%s %s", d.TenantID, d.Body)
 			}
@@ -221,7 +221,7 @@ func TestRevocationsHoldWhileTheStoreIsDown(t *testing.T) {
 		if err := a.Tokens().Revoke(t.Context(), adminOf("acme"), made.ID); err != nil {
 			t.Fatal(err)
 		}
-		s.down = true
+		s.goDown(true)
 		time.Sleep(time.Hour)
 		if authenticated(t, a, text) != "token_revoked" || authenticated(t, a, other) != "" {
 			t.Error("what was known does not hold")
