@@ -44,6 +44,7 @@ func API(ctx context.Context, s config.Settings, version string) error {
 			{"api", func(ctx context.Context) error { return server.Serve(ctx, l) }},
 			{"audit", noted.Run},
 			{"ingest", in.Run},
+			{"limits", access.Limits.Tenants.Run},
 			{"credentials", access.Auth.Run},
 			{"levels", drain.NewLevels(0, b.queue, b.store, tel.Named("levels")).Run},
 		}, nil

@@ -20,6 +20,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/drain"
 	"github.com/ocelot-log/ocelot/internal/httpapi"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/limit"
 	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
@@ -45,7 +46,16 @@ func newAccess(ctx context.Context, s config.Settings, b *backends, tel telemetr
 		return httpapi.Access{}, err
 	}
 	signIn, err := newSignIn(s)
-	return httpapi.Access{Auth: authn, Tenants: tenants, SignIn: signIn}, err
+	return httpapi.Access{Auth: authn, Tenants: tenants, SignIn: signIn, Limits: newLimits(s, b, tel)}, err
+}
+
+// newLimits is how much may come.
+func newLimits(s config.Settings, b *backends, tel telemetry.Telemetry) httpapi.Limits {
+	return httpapi.Limits{
+		Tenants:   limit.New(limit.Config{PerMin: int64(s.TenantRatePerMin), Alone: !s.MongoDBURI.IsSet()}, b.store, tel.Named("limits")),
+		Addresses: limit.NewAddresses(int64(s.RatePerMin), 1<<16),
+		Logins:    limit.NewAddresses(int64(s.LoginsPerMin), 1<<13),
+	}
 }
 
 // newServer wires the HTTP side: who may call, where entries go, where they are found.

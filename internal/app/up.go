@@ -92,6 +92,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 		{"api", func(ctx context.Context) error { return server.Serve(ctx, api) }},
 		{"audit", noted.Run},
 		{"ingest", in.Run},
+		{"limits", access.Limits.Tenants.Run},
 		{"credentials", access.Auth.Run},
 		{"worker", func(ctx context.Context) error {
 			if err := rebuildIndex(ctx, b.store, b.index, tel.Log.Named("rebuild")); err != nil {

@@ -95,6 +95,10 @@ type Settings struct {
 	OIDCRolesClaim   string      `key:"oidc_roles_claim" for:"ocelot api" default:"roles" help:"claim of the ID token with a person's roles: writer, reader, admin; a dot leads into an object"`
 	OIDCScopes       string      `key:"oidc_scopes" for:"ocelot api" help:"scopes to ask for besides openid, separated by spaces, where the claims need some: profile email"`
 
+	RatePerMin       int `key:"rate_limit_per_min" for:"ocelot api" default:"60" min:"0" max:"1000000000" help:"requests a minute without valid credentials, of one address (IPv6: /64); 0: unlimited"`
+	LoginsPerMin     int `key:"login_limit_per_min" for:"ocelot api" default:"10" min:"0" max:"1000000000" help:"attempts a minute to sign in that may fail, of one address; 0: unlimited"`
+	TenantRatePerMin int `key:"tenant_rate_limit_per_min" for:"ocelot api" default:"0" min:"0" max:"1000000000000" help:"entries a minute of a tenant that has no limit of its own; 0: unlimited"`
+
 	EventSchemaVersion int           `key:"event_schema_version" for:"ocelot api" default:"1" min:"1" max:"1000000" help:"schema_version of entries that bring none"`
 	MaxFutureSkew      time.Duration `key:"max_future_skew" for:"ocelot api" default:"24h" min:"0s" max:"8760h" help:"how far ahead of receipt a timestamp may be"`
 	TenantDeleteGrace  time.Duration `key:"tenant_delete_grace" for:"ocelot api" default:"24h" min:"0s" max:"8760h" help:"how long a tenant that was deleted is kept, to be taken back; its credentials are refused at once"`

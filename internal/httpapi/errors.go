@@ -125,8 +125,14 @@ func (s *Server) fail(c *gin.Context, err error) {
 }
 
 // retryAfter is whole seconds between half and one and a half times d, so that callers do not come
-// back together; at least one.
+// back together; at least one. Half a minute either way is enough of it, and who waits for the next day gets none of
+// it before.
 func retryAfter(d time.Duration) string {
-	seconds := max(d, time.Second).Seconds() * (0.5 + rand.Float64())
+	const most = 30 * time.Second
+	d = max(d, time.Second)
+	if d > time.Hour {
+		d += most
+	}
+	seconds := d.Seconds() + min(d/2, most).Seconds()*(2*rand.Float64()-1)
 	return strconv.Itoa(max(1, int(seconds+0.5)))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/limit"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
@@ -84,6 +85,9 @@ func (s *Server) takeEntries(k *call, form logentry.Form) (ingest.Receipt, []log
 	if err != nil {
 		return ingest.Receipt{}, nil, err
 	}
+	if err := s.mayCome(k); err != nil {
+		return ingest.Receipt{}, nil, err
+	}
 	held := hold{of: &s.budget}
 	defer held.release() // ingest keeps nothing of a body once it has answered
 	body, err := readBody(k.Request, maxInflated, &held)
@@ -96,11 +100,18 @@ func (s *Server) takeEntries(k *call, form logentry.Form) (ingest.Receipt, []log
 	if err != nil {
 		return ingest.Receipt{}, nil, decodeFault(err)
 	}
+	cost := limit.Cost{Entries: int64(len(entries)), Bytes: int64(len(body))}
+	if err := s.admitted(k, cost); err != nil {
+		return ingest.Receipt{}, nil, err
+	}
 	k.handed = true
 	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.AcceptTimeout)
 	defer cancel()
 	receipt, err := s.writing.Ingest.Accept(ctx, k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now,
 		Allows: allows(k), Trace: telemetry.Traceparent(k.Request.Header["Traceparent"])})
+	if err != nil {
+		s.giveBack(k, cost, err)
+	}
 	return receipt, entries, err
 }
 

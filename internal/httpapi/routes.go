@@ -31,6 +31,7 @@ var routes = []route{
 	{http.MethodGet, "/events/:service", readers, true, (*Server).listEvents},
 	{http.MethodGet, "/analytics/summary", readers, true, (*Server).analyticsSummary},
 	{http.MethodGet, "/analytics/timeline", readers, true, (*Server).analyticsTimeline},
+	{http.MethodGet, "/api/v1/usage", readers, false, (*Server).getUsage},
 	{http.MethodGet, "/api/v1/tenants", known, false, (*Server).listTenants},
 	{http.MethodPost, "/api/v1/tenants", platform, false, (*Server).createTenant},
 	{http.MethodGet, "/api/v1/tenants/:id/keys", admins, false, (*Server).listKeys},

@@ -62,9 +62,9 @@ func ruled(all []route) error {
 func (s *Server) identify(k *call, r route) error {
 	rule := rules[r.access]
 	if !rule.credentials {
-		return nil
+		return s.uninvited(k)
 	}
-	p, err := s.caller(k, r)
+	p, err := s.authenticated(k, r, func() (auth.Principal, error) { return s.caller(k, r) })
 	if err != nil {
 		return err
 	}

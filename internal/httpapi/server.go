@@ -7,8 +7,7 @@
 //   - 202 is written only after ingest has said that every entry is durable.
 //   - Every error is one application/problem+json with a stable code and the request's id. It never holds
 //     input, driver text, or a fact about another tenant.
-//
-// What it leaves to others: limits on how often somebody calls.
+//   - Who has sent more than they may is told so before the work is done, where that can be known.
 package httpapi
 
 import (
@@ -79,6 +78,7 @@ type Access struct {
 	Auth    *auth.Authenticator
 	Tenants *tenant.Cache
 	SignIn  *signin.Provider // nil: nobody signs in elsewhere
+	Limits  Limits
 }
 
 // Writing is where entries go.
@@ -134,8 +134,8 @@ func (s *Server) newEngine() *gin.Engine {
 	e.RedirectTrailingSlash, e.RedirectFixedPath, e.HandleMethodNotAllowed = false, false, true
 	e.UseEscapedPath, e.UnescapePathValues = true, false // an escaped path is another path
 	e.Use(s.around)
-	e.NoRoute(func(c *gin.Context) { s.fail(c, errNoRoute) })
-	e.NoMethod(func(c *gin.Context) { s.fail(c, errNoMethod) })
+	e.NoRoute(s.lost(errNoRoute))
+	e.NoMethod(s.lost(errNoMethod))
 	for _, r := range routes {
 		e.Handle(r.method, r.path, s.serve(r))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/limit"
 	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/queue"
@@ -77,7 +78,7 @@ func newWorld(tb testing.TB, change ...func(*parts)) *world {
 	must(tb, err)
 	in := ingest.New(ingest.Config{}, q, mask.NewSet([]byte("key")), w.tel)
 	live(tb, in.Run)
-	p := parts{access: Access{Auth: authn, Tenants: tenants}, writing: Writing{Ingest: in, Queue: q, Audit: &noted{}},
+	p := parts{access: Access{Auth: authn, Tenants: tenants, Limits: Limits{Tenants: limit.New(limit.Config{Alone: true}, st, w.tel)}}, writing: Writing{Ingest: in, Queue: q, Audit: &noted{}},
 		reading: Reading{Store: st, Index: ix, Cursors: query.NewCursors([]byte(authtest.Secret.Reveal()))}, tel: w.tel}
 	for _, f := range change {
 		f(&p)

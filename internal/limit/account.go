@@ -60,10 +60,13 @@ type bucket struct {
 
 // fill adds what has come since it was last looked at.
 func (b *bucket) fill(now int64) {
-	if now > b.at { // a clock that was set back gives nothing
+	switch {
+	case now > b.at:
 		b.level = min(float64(b.size), b.level+b.perNano()*float64(now-b.at))
+	case now > b.at-int64(time.Second): // whoever looked at the clock first came second
+		return
 	}
-	b.at = now
+	b.at = now // or the clock was set back
 }
 
 func (b *bucket) perNano() float64 { return float64(b.size) / float64(time.Minute) }
@@ -105,7 +108,7 @@ func (a *account) turn(now int64, l tenant.Limits) {
 			a.levels[i].fill(now)
 		}
 	}
-	if d := now / int64(day); d != a.day {
+	if d := now / int64(day); d > a.day || now < a.day*int64(day)-int64(time.Second) { // as in fill
 		a.day, a.today = d, pair{}
 	}
 }

@@ -244,7 +244,7 @@ func (w *twins) strangers() (all []request) {
 		for _, h := range []string{"", "X-Tenant-ID: acme", "X-Tenant-ID: zeta", "X-Tenant-ID: nobody", "X-Tenant-ID: acme,zeta", "X-Tenant-ID: ", "X-Tenant-ID: *", "X-Tenant-ID: ../acme", "X-Tenant-ID: ACME"} {
 			all = append(all, get(as, single+"?limit=1&q=nothinglikethis", h), post(as, single, x, isJSON, h), get(as, "/api/v1/logs/0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69", h), get(as, single+"?lvel=1", h), post(as, bulk, "["+x+"]", isJSON, h), post(as, single, `{`, isJSON, h))
 		}
-		all = append(all, post(as, "/api/v1/tenants", `{"id":"acme"}`), post(as, "/api/v1/tenants", `{"id":"A"}`))
+		all = append(all, get(as, usage), get(as, usage, "X-Tenant-ID: acme"), get(as, usage+"?x=1"), post(as, "/api/v1/tenants", `{"id":"acme"}`), post(as, "/api/v1/tenants", `{"id":"A"}`))
 	}
 	all = append(all, get("acme", single, "X-Tenant-ID: acme", "X-Tenant-ID: acme"), get("acme", single+"?api_key=k"), get("", single+"?access_token=k"), get("acme", single+"?tenant=zeta"))
 	for _, body := range []string{``, `{}`, `[]`, `{"id":1}`, `{"id":null}`, `{"id":"ab"}`, `{"id":"a/../b"}`, `{"id":"*"}`, `{"id":"_all"}`, `{"id":"\u0430cme"}`, `{"id":"` + strings.Repeat("a", 41) + `"}`, `{"id":"ok-1","name":"` + strings.Repeat("n", 201) + `"}`, `{"id":"ok-1","name":"a\u0000"}`, `{"id":"ok-1","role":"admin"}`,
