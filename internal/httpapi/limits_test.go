@@ -316,3 +316,39 @@ func TestUsage(t *testing.T) {
 		t.Errorf("another tenant sees %s", a.body)
 	}
 }
+
+// TestFailedSignInsAreThrottled is K4: ten attempts may fail, with credentials of nobody or of somebody; then nobody
+// signs in from there for a while, and all are told the same.
+func TestFailedSignInsAreThrottled(t *testing.T) {
+	w := newWorld(t, strangers(1_000), func(p *parts) { p.cfg.Proxies, _ = ParseProxies("192.0.2.1") }) // where httptest's requests come from
+	right := authHeader(t, "acme", "reader")
+	answers := map[string]bool{}
+	try := func(header http.Header) (int, string) {
+		a := w.do(t, header, http.MethodPost, sessionPath, "", "X-Request-ID", "same", "X-Forwarded-Proto", "https")
+		if wait, _ := strconv.Atoi(a.header.Get("Retry-After")); (a.status == http.StatusTooManyRequests) != (wait > 0) {
+			t.Errorf("%d with Retry-After %d", a.status, wait)
+		}
+		return a.status, string(a.body)
+	}
+	if status, body := try(right); status >= 400 {
+		t.Fatalf("%d %s", status, body)
+	}
+	for i := range 10 {
+		if status, body := try(http.Header{"Authorization": {fmt.Sprintf("Bearer x%d.y.z", i)}}); status != http.StatusUnauthorized {
+			t.Fatalf("attempt %d: %d %s", i, status, body)
+		}
+	}
+	for _, header := range []http.Header{right, {"Authorization": {"Bearer x.y.z"}}, {"X-Api-Key": {"ocelot_nobody"}}, {}} {
+		status, body := try(header)
+		if status != http.StatusTooManyRequests || !strings.Contains(body, `"code":"login_throttled"`) {
+			t.Errorf("%d %s", status, body)
+		}
+		answers[body] = true
+	}
+	if len(answers) != 1 {
+		t.Errorf("the answers tell the credentials apart: %v", answers)
+	}
+	if a := w.do(t, right, http.MethodGet, "/api/v1/logs", ""); a.status != http.StatusOK {
+		t.Errorf("what is no sign-in: %d %s", a.status, a.body)
+	}
+}

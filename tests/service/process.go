@@ -53,7 +53,7 @@ type Process struct {
 func NewProcess(tb testing.TB, name string, args []string, env ...string) *Process {
 	tb.Helper()
 	// All that a test sends comes from one address.
-	env = append([]string{"RATE_LIMIT_PER_MIN=1000000"}, env...)
+	env = append([]string{"RATE_LIMIT_PER_MIN=1000000", "LOGIN_LIMIT_PER_MIN=1000000"}, env...)
 	p := &Process{binary: Binary(tb, name), args: args, env: env, log: &output{}}
 	tb.Cleanup(func() {
 		p.Kill()
