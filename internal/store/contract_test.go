@@ -83,6 +83,7 @@ func testStore(t *testing.T, open func(t *testing.T) store.Store) {
 		{"the quarantine keeps what it was given, newest first", testQuarantine},
 		{"a slug is taken once", testTenants},
 		{"a tenant is changed by who saw its version, and removed", testTenantChanges},
+		{"a tenant is purged in parts, and nothing of another's", testPurge},
 		{"a document is changed by who saw its version, and deleted", testDocuments},
 		{"documents are listed by id, a tenant's own", testDocumentLists},
 		{"a document that has expired is found by no read", testDocumentsExpire},

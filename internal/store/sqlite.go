@@ -66,6 +66,7 @@ var schema = []string{
 type texts struct {
 	insert, queue   [blockSlots]string // of 1 … 64 rows
 	one, many, drop string             // for 1 id, 64, 64
+	remove          string             // for 64
 	blocks          string             // for blocksAtOnce
 }
 
@@ -75,6 +76,7 @@ func newTexts() texts {
 		one:    "SELECT id, tenant, place FROM entries WHERE id=?",
 		many:   "SELECT id, tenant, place FROM entries WHERE id IN " + marks,
 		drop:   "DELETE FROM backlog WHERE id IN " + marks,
+		remove: "DELETE FROM entries WHERE id IN " + marks,
 		blocks: "SELECT b.seq, o.id, b.body FROM blocks b JOIN owners o ON o.num=b.tenant WHERE b.seq IN " + sqlite.Placeholders(1, blocksAtOnce),
 	}
 	for i := range blockSlots {

@@ -125,6 +125,7 @@ type Store interface {
 	Quarantine
 	Tenants
 	Documents
+	Purger
 	Counters
 	// Ping says whether the store answers.
 	Ping(ctx context.Context) error
