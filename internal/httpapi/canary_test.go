@@ -131,8 +131,17 @@ func (w *world) fill(t *testing.T) prey {
 	if a.status != http.StatusCreated {
 		t.Fatalf("a key: %d %s", a.status, a.body)
 	}
+	token := made[tokenBody](t, w.do(t, authHeader(t, "acme", "admin"), http.MethodPost, "/api/v1/tokens", `{"tenants":["acme"],"role":"reader","subject":"`+canary+` person"}`), http.StatusCreated)
+	acme.canaries = append(acme.canaries, token.Token[strings.LastIndexByte(token.Token, '.'):])
+	named, err := w.access.Tenants.BySlug(t.Context(), "acme")
+	must(t, err)
+	renamed := *named
+	renamed.Name = canary + " Ltd"
+	_, err = w.store.UpdateTenant(t.Context(), renamed)
+	must(t, err)
+	w.access.Tenants.Forget()
 	id := regexp.MustCompile(`"id":"([^"]+)"`).FindSubmatch(a.body)
-	acme.ids = append(acme.ids, string(id[1]))
+	acme.ids = append(acme.ids, string(id[1]), token.JTI)
 	acme.canaries = append(acme.canaries, string(id[1]))
 	return acme
 }

@@ -156,7 +156,7 @@ func TestWhatIsNoRoute(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerCarriesTheFixedHeaders(t *testing.T) {
+func TestJ10EveryAnswerCarriesTheFixedHeaders(t *testing.T) {
 	w := newWorld(t)
 	for _, target := range []string{"/api/v1/logs", "/nothing", "/health/live", "/api/v1/openapi.json"} {
 		a := w.do(t, http.Header{}, http.MethodGet, target, "")
