@@ -63,7 +63,7 @@ func TestWhoMayUseWhat(t *testing.T) {
 			w.Handler().ServeHTTP(rec, req)
 			may := slices.Contains(strings.Fields(all[r.access]), who)
 			refused := rec.status == http.StatusUnauthorized || rec.status == http.StatusForbidden
-			status := overHTTP(t, client, address, req, header)
+			status := overHTTP(t, client, address, req)
 			if no := status == http.StatusUnauthorized || status == http.StatusForbidden; no != refused || no && status != rec.status {
 				t.Errorf("%s as %s: %d over HTTP, %d without", r.method+" "+r.path, who, status, rec.status)
 			}
@@ -81,14 +81,13 @@ func TestWhoMayUseWhat(t *testing.T) {
 }
 
 // overHTTP asks the same through a listener and returns the status.
-func overHTTP(t *testing.T, client *http.Client, address string, like *http.Request, header http.Header) int {
+func overHTTP(t *testing.T, client *http.Client, address string, like *http.Request) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, like.Method, "http://"+address+like.URL.Path, nil)
 	must(t, err)
-	req.Header = header.Clone()
-	req.Header.Set("Content-Type", "application/json")
+	req.Header = like.Header
 	res, err := client.Do(req)
 	must(t, err)
 	_ = res.Body.Close()

@@ -277,7 +277,7 @@ func TestCountsAndWhatIsAroundAreNoted(t *testing.T) {
 			continue
 		}
 		got := n.events[0]
-		if got.Action != audit.Read || got.ResourceType != want.ResourceType || got.ResourceID != want.ResourceID || got.Count != want.Count || !reflect.DeepEqual(map[string][]string(got.Params), want.Params) {
+		if got.Action != audit.Read || got.ResourceType != want.ResourceType || got.ResourceID != want.ResourceID || got.Count != want.Count || !reflect.DeepEqual(got.Params, want.Params) {
 			t.Errorf("%s: %+v", target, got.Event)
 		}
 		n.err = fault.New(fault.Unavailable, "audit_unavailable", "try again")
