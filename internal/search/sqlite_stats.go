@@ -42,12 +42,14 @@ func (x *SQLite) stats(ctx context.Context, t auth.Tenant, q query.Query, r Stat
 		return s, err
 	}
 	defer func() { _ = conn.Close() }()
-	// All is read from one state of the file: segments go when they are merged.
-	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+	// All is read from one state of the file: segments go when they are merged. Neither end of it may be interrupted,
+	// the connection would be lent to others in the middle of a transaction.
+	whole := context.WithoutCancel(ctx)
+	if _, err := conn.ExecContext(whole, "BEGIN"); err != nil {
 		return s, err
 	}
 	defer func() {
-		if _, end := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err == nil {
+		if _, end := conn.ExecContext(whole, "ROLLBACK"); err == nil {
 			err = end
 		}
 	}()

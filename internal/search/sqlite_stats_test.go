@@ -1,12 +1,14 @@
 package search_test
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
+	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/search"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -46,6 +48,34 @@ func TestStatsInLongLists(t *testing.T) {
 		for _, where := range []query.Node{at, query.And{at, user}, user, query.Or{at, user}, query.Not{Node: user}, query.And{at, query.Not{Node: user}}} {
 			compareStats(t, x, records, pick(m, "acme", "zeta"), where, r)
 		}
+	}
+	stopsAnywhere(t, x, nil, r)
+	stopsAnywhere(t, x, query.Term{Field: query.Service, Value: "one"}, r)
+	compareStats(t, x, records, "acme", nil, r)
+}
+
+// stopsAnywhere asks with less and less time, so that the time is over in the middle of everything that a count does.
+func stopsAnywhere(t *testing.T, x backend, where query.Node, r search.StatsRequest) {
+	t.Helper()
+	stopped := 0
+	for left := 20 * time.Millisecond; left > 10*time.Microsecond; left = left * 9 / 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		began := time.Now()
+		_, err := x.Stats(ctx, authtest.Tenant(t, "acme"), query.Query{Where: where}, r)
+		took := time.Since(began)
+		cancel()
+		if f := fault.Of(err); err != nil && (f.Kind != fault.Timeout || f.Code != "search_timeout") {
+			t.Errorf("with %s: %v", left, err)
+		}
+		if err != nil {
+			stopped++
+		}
+		if took > left+5*time.Second {
+			t.Errorf("with %s it took %s", left, took)
+		}
+	}
+	if stopped < 10 {
+		t.Errorf("only %d counts were stopped", stopped)
 	}
 }
 

@@ -232,17 +232,26 @@ func (r *termReader) skip(s *segmentReader, low int64) error {
 		row += int64(delta)
 	}
 	if target > here+1 {
-		s.wait, s.read = nil, target-1
+		s.goTo(target)
 	}
 	return nil
 }
 
 // jump goes to the first term of a page.
 func (r *segmentReader) jump(page int) (bool, error) {
-	r.wait, r.read = nil, page-1
+	r.goTo(page)
 	ok, err := r.load()
 	if ok && err == nil {
 		r.at = r.nextFrom
 	}
 	return ok, err
+}
+
+// goTo makes a page the next one that is loaded. Pages that were read already are not read again.
+func (r *segmentReader) goTo(page int) {
+	if first := r.read - len(r.wait) + 1; first <= page && page <= r.read {
+		r.wait = r.wait[page-first:]
+		return
+	}
+	r.wait, r.read = nil, page-1
 }
