@@ -28,9 +28,10 @@ func API(ctx context.Context, s config.Settings, version string) error {
 		if err != nil {
 			return nil, err
 		}
-		in := ingest.New(ingestConfig(s), b.queue, masks(s), tel.Named("ingest"))
+		rules := masks(s)
+		in := ingest.New(ingestConfig(s), b.queue, rules, tel.Named("ingest"))
 		noted := audit.New(audit.Config{}, in, tel.Named("audit"))
-		server, err := newServer(s, access, b, httpapi.Writing{Ingest: in, Queue: b.queue, Audit: noted}, tel, version)
+		server, err := newServer(s, access, b, httpapi.Writing{Ingest: in, Queue: b.queue, Audit: noted, Masks: rules}, tel, version)
 		if err != nil {
 			return nil, err
 		}

@@ -63,10 +63,11 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 	if err != nil {
 		return err
 	}
-	in := ingest.New(ingestConfig(s), b.queue, masks(s), tel.Named("ingest"))
+	rules := masks(s)
+	in := ingest.New(ingestConfig(s), b.queue, rules, tel.Named("ingest"))
 	noted := audit.New(audit.Config{}, in, tel.Named("audit"))
 	worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
-	server, err := newServer(s, access, b, httpapi.Writing{Ingest: in, Queue: b.queue, Audit: noted}, tel, version)
+	server, err := newServer(s, access, b, httpapi.Writing{Ingest: in, Queue: b.queue, Audit: noted, Masks: rules}, tel, version)
 	if err != nil {
 		return err
 	}

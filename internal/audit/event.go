@@ -113,7 +113,7 @@ func (e *Event) entry(now time.Time) logentry.Entry {
 func (e *Event) sentence() string {
 	s := strings.ToLower(e.Action)
 	switch {
-	case (e.Action == Read || e.Action == Export) && e.ResourceID == "" && e.Count >= 0:
+	case (e.Action == Read || e.Action == Export) && e.ResourceID == "" && e.ResourceType == "entries" && e.Count >= 0:
 		s += " " + strconv.Itoa(e.Count)
 	case e.Action == Refuse:
 		s = "refused: " + e.Code

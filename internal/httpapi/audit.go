@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ocelot-log/ocelot/internal/audit"
+	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -44,6 +45,29 @@ func (s *Server) changed(k *call, tenantID, action, resourceType, resourceID str
 	}
 	return s.writing.Audit.Record(ctx, tenantID, audit.Event{Who: who(k), Action: action, ResourceType: resourceType, ResourceID: resourceID,
 		Before: before, After: after})
+}
+
+// changedFor is changed for what belongs to several tenants, by their slugs: a token, a session. What is for all of
+// them is kept for those who run the service.
+func (s *Server) changedFor(k *call, slugs []string, action, resourceType, resourceID string, before, after any) error {
+	ctx := context.WithoutCancel(k.Request.Context())
+	for _, slug := range slugs {
+		id := ""
+		if slug != auth.AllTenants {
+			t, err := s.access.Tenants.BySlug(ctx, slug)
+			if fault.KindOf(err) == fault.NotFound && err != nil {
+				continue // it has no log any more
+			}
+			if err != nil {
+				return err
+			}
+			id = t.ID
+		}
+		if err := s.changed(k, id, action, resourceType, resourceID, before, after); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // operators is the id of the tenant in which those who run the service look for what is about no other tenant;
@@ -91,6 +115,8 @@ func who(k *call) audit.Who {
 	switch {
 	case k.principal.KeyID != "":
 		w.Credential = "key:" + k.principal.KeyID
+	case k.principal.SessionID != "":
+		w.Credential = "session"
 	case k.principal.TokenID != "":
 		w.Credential = "token:" + k.principal.TokenID
 	}

@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +90,37 @@ func TestChangesAreNotedWhereTheyBelong(t *testing.T) {
 		if got.tenantID != tenantID || got.Action != audit.Create || got.ResourceType != "tenant" || got.ResourceID != "fresh" || got.Before != nil || after.Name != "Fresh" {
 			t.Errorf("%+v", got)
 		}
+	}
+}
+
+func TestTheLifeOfAKeyIsNoted(t *testing.T) {
+	w, n := auditedWorld(t)
+	admin := authHeader(t, "acme", "admin")
+	const keys = "/api/v1/tenants/acme/keys"
+	var made struct{ Data struct{ ID, Key string } }
+	a := w.do(t, admin, http.MethodPost, keys, `{"name":"reports","role":"reader"}`)
+	must(t, json.Unmarshal(a.body, &made))
+	one := keys + "/" + made.Data.ID
+	w.do(t, admin, http.MethodPatch, one, `{"disabled":true}`)
+	w.do(t, admin, http.MethodPatch, one, `{"disabled":false}`)
+	w.do(t, admin, http.MethodPost, one+"/rotate", `{}`)
+	w.do(t, admin, http.MethodDelete, one, "")
+	w.do(t, admin, http.MethodDelete, one, "") // there is none any more
+	var got []string
+	for _, e := range n.events {
+		b, err := json.Marshal([]any{e.Before, e.After})
+		must(t, err)
+		if strings.Contains(string(b), made.Data.Key) || e.tenantID != authtest.TenantID("acme") || e.Subject == "" {
+			t.Errorf("%+v", e)
+		}
+		got = append(got, e.Action+" "+e.ResourceType+" "+e.Code)
+	}
+	want := []string{"CREATE key ", "UPDATE key ", "UPDATE key ", "CREATE key ", "DELETE key ", "REFUSE  not_found"}
+	if !slices.Equal(got, want) || made.Data.Key == "" {
+		t.Errorf("%q", got)
+	}
+	if before, after := n.events[1].Before.(keyBody), n.events[1].After.(keyBody); before.Disabled || !after.Disabled {
+		t.Errorf("%+v, %+v", before, after)
 	}
 }
 

@@ -59,7 +59,7 @@ func BenchmarkPost(b *testing.B) {
 			w := newWorld(b, func(p *parts) {
 				in := ingest.New(ingest.Config{Linger: 5 * time.Millisecond}, nowhere{}, mask.NewSet(nil), telemetry.Discard())
 				live(b, in.Run)
-				p.writing = Writing{Ingest: in, Queue: nowhere{}, Audit: &noted{}}
+				p.writing = Writing{Ingest: in, Queue: nowhere{}, Audit: &noted{}, Masks: mask.NewSet(nil)}
 			})
 			header := authHeader(b, "acme", "writer")
 			header["Content-Type"] = []string{c.media}

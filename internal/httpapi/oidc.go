@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/signin"
 )
@@ -60,6 +61,12 @@ func (s *Server) finishSignIn(k *call) error {
 	}
 	cookie, session, err := s.access.Auth.Sessions().StartFor(k.Request.Context(), id.Name, id.Tenants, id.Roles)
 	if err != nil {
+		return err
+	}
+	if k.principal, err = s.access.Auth.Sessions().Principal(k.Request.Context(), cookie, k.client); err != nil {
+		return err
+	}
+	if err := s.changedFor(k, k.principal.Tenants(), audit.Login, "session", "", nil, nil); err != nil {
 		return err
 	}
 	s.setCookie(k, plainCookie, secureCookie, cookie, http.SameSiteStrictMode, session.ExpiresAt)

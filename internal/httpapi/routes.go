@@ -39,6 +39,7 @@ var routes = []route{
 	{http.MethodPatch, "/api/v1/tenants/:id/keys/:key", admins, false, (*Server).changeKey},
 	{http.MethodDelete, "/api/v1/tenants/:id/keys/:key", admins, false, (*Server).revokeKey},
 	{http.MethodPost, "/api/v1/tenants/:id/keys/:key/rotate", admins, false, (*Server).rotateKey},
+	{http.MethodPost, "/api/v1/tenants/:id/masking/test", admins, false, (*Server).testMasking},
 	{http.MethodGet, "/api/v1/tokens", managers, false, (*Server).listTokens},
 	{http.MethodPost, "/api/v1/tokens", managers, false, (*Server).issueToken},
 	{http.MethodDelete, "/api/v1/tokens/:jti", enders, false, (*Server).revokeToken},

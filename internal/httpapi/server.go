@@ -25,6 +25,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/signin"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
@@ -86,6 +87,7 @@ type Writing struct {
 	Ingest accepter
 	Queue  pinger // for /health
 	Audit  auditor
+	Masks  *mask.Set // the rules that Ingest masks with
 }
 
 // Reading is where entries are found.
@@ -111,7 +113,7 @@ type Server struct {
 
 // New checks that nothing is missing and starts nothing.
 func New(cfg Config, access Access, w Writing, r Reading, tel telemetry.Telemetry) (*Server, error) {
-	if access.Auth == nil || access.Tenants == nil || w.Ingest == nil || w.Queue == nil || w.Audit == nil || r.Store == nil || r.Index == nil || r.Cursors == nil {
+	if access.Auth == nil || access.Tenants == nil || w.Ingest == nil || w.Queue == nil || w.Audit == nil || w.Masks == nil || r.Store == nil || r.Index == nil || r.Cursors == nil {
 		return nil, errors.New("httpapi: a collaborator is missing")
 	}
 	s := &Server{cfg: cfg.withDefaults(), access: access, writing: w, reading: r, tel: tel}

@@ -259,6 +259,7 @@ func TestAMissingCollaboratorIsAnError(t *testing.T) {
 	for name, change := range map[string]func(*parts){
 		"auth":    func(p *parts) { p.access.Auth = nil },
 		"ingest":  func(p *parts) { p.writing.Ingest = nil },
+		"masks":   func(p *parts) { p.writing.Masks = nil },
 		"audit":   func(p *parts) { p.writing.Audit = nil },
 		"cursors": func(p *parts) { p.reading.Cursors = nil },
 	} {

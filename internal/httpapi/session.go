@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
 )
@@ -166,6 +167,9 @@ func (s *Server) startSession(k *call) error {
 		return err
 	}
 	b.Kind, b.ExpiresAt = "session", session.ExpiresAt
+	if err := s.changedFor(k, k.principal.Tenants(), audit.Login, "session", "", nil, nil); err != nil {
+		return err
+	}
 	s.setCookie(k, plainCookie, secureCookie, cookie, http.SameSiteStrictMode, session.ExpiresAt)
 	return replyData(k, http.StatusCreated, b)
 }
@@ -178,5 +182,8 @@ func (s *Server) endSession(k *call) error {
 		return err
 	}
 	s.setCookie(k, plainCookie, secureCookie, "", http.SameSiteStrictMode, time.Time{})
+	if err := s.changedFor(k, k.principal.Tenants(), audit.Logout, "session", "", nil, nil); err != nil {
+		return err
+	}
 	return replyData(k, http.StatusOK, ended{"signed_out"})
 }

@@ -89,21 +89,5 @@ func (s *Server) revokeToken(k *call) error {
 
 // tokenChanged notes what became of a token, in each of its tenants; one for all tenants is the operators' business.
 func (s *Server) tokenChanged(k *call, slugs []string, action, jti string, after any) error {
-	for _, slug := range slugs {
-		id := ""
-		if slug != auth.AllTenants {
-			t, err := s.access.Tenants.BySlug(k.Request.Context(), slug)
-			if fault.KindOf(err) == fault.NotFound {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			id = t.ID
-		}
-		if err := s.changed(k, id, action, "token", jti, nil, after); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.changedFor(k, slugs, action, "token", jti, nil, after)
 }

@@ -76,9 +76,10 @@ func newWorld(tb testing.TB, change ...func(*parts)) *world {
 	tenants := tenant.NewCache(st)
 	authn, err := auth.New(auth.Config{Secret: authtest.Secret}, tenants, st, w.tel)
 	must(tb, err)
-	in := ingest.New(ingest.Config{}, q, mask.NewSet([]byte("key")), w.tel)
+	masks := mask.NewSet([]byte("key"))
+	in := ingest.New(ingest.Config{}, q, masks, w.tel)
 	live(tb, in.Run)
-	p := parts{access: Access{Auth: authn, Tenants: tenants, Limits: Limits{Tenants: limit.New(limit.Config{Alone: true}, st, w.tel)}}, writing: Writing{Ingest: in, Queue: q, Audit: &noted{}},
+	p := parts{access: Access{Auth: authn, Tenants: tenants, Limits: Limits{Tenants: limit.New(limit.Config{Alone: true}, st, w.tel)}}, writing: Writing{Ingest: in, Queue: q, Audit: &noted{}, Masks: masks},
 		reading: Reading{Store: st, Index: ix, Cursors: query.NewCursors([]byte(authtest.Secret.Reveal()))}, tel: w.tel}
 	for _, f := range change {
 		f(&p)

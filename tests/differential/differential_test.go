@@ -39,6 +39,7 @@ func TestBothSystemsMeanTheSame(t *testing.T) {
 	strangers := w.strangers()
 	w.strange(t.Context(), strangers)
 	w.credentials()
+	w.masking()
 	step("requests")
 	w.settle()
 	step("until all is found")

@@ -1,0 +1,51 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestADryRunShowsWhatRulesDo(t *testing.T) {
+	const path = "/api/v1/tenants/acme/masking/test"
+	w := newWorld(t)
+	admin := authHeader(t, "acme", "admin")
+	for name, c := range map[string]struct {
+		body   string
+		status int
+		want   string // of the answer, by " | "
+	}{
+		"rules of the body": {`{"rules":[{"name":"who","field":"user_id","action":"hash"},{"builtin":"email","action":"mask"}],
+			"entries":[{"message":"to ann@x.org","user_id":"ann","metadata":{"password":"hunter2","n":1.50}},{"action":"LOGIN"}]}`, 200,
+			`"message":"to ***" | "user_id":"hash: | "metadata":{"password":"***","n":1.50} | {"rule":0,"name":"who","pointer":"/user_id"} | {"rule":1,"name":"","pointer":"/message"} | {"rule":null,"name":"secrets","pointer":"/metadata/password"} | {"entry":{"action":"LOGIN"},"hits":[]}`},
+		"the tenant's own, which are none": {`{"entries":[{"message":"to ann@x.org"}]}`, 200, `{"data":[{"entry":{"message":"to ann@x.org"},"hits":[]}],"meta":{}}`},
+		"rules that are none":              {`{"rules":[{"pattern":"(","action":"burn"}],"entries":[]}`, 422, `"code":"masking_invalid" | "pointer":"/rules/0/pattern" | "pointer":"/rules/0/action"`},
+		"entries that are none":            {`{"entries":[{"message":"m"},{"message":"m","severity":"loud"}]}`, 422, `"pointer":"/entries/1/severity"`},
+		"no entries":                       {`{"rules":[]}`, 422, `"pointer":"/entries","code":"required"`},
+		"an empty list":                    {`{"entries":[]}`, 422, `"pointer":"/entries","code":"batch_empty"`},
+		"something else":                   {`{"entries":{"message":"m"}}`, 422, `"pointer":"/entries","code":"field_wrong_type"`},
+		"a field that is not known":        {`{"entries":[],"x":1}`, 400, `unknown_field`},
+	} {
+		a := w.do(t, admin, http.MethodPost, path, c.body)
+		if a.status != c.status {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		for piece := range strings.SplitSeq(c.want, " | ") {
+			if !strings.Contains(string(a.body), piece) {
+				t.Errorf("%s: no %s in %s", name, piece, a.body)
+			}
+		}
+		if strings.Contains(string(a.body), "hunter2") {
+			t.Errorf("%s shows the secret: %s", name, a.body)
+		}
+	}
+	if a := w.do(t, authHeader(t, "acme", "reader"), http.MethodPost, path, `{"entries":[]}`); a.status != http.StatusForbidden {
+		t.Errorf("a reader: %d", a.status)
+	}
+	if a := w.do(t, authHeader(t, "zeta", "admin"), http.MethodPost, path, `{"entries":[]}`); a.status != http.StatusNotFound {
+		t.Errorf("another tenant's admin: %d", a.status)
+	}
+	if n := w.sent(t); n != 0 {
+		t.Errorf("%d envelopes were sent", n)
+	}
+}
