@@ -93,7 +93,11 @@ func deployed(ctx context.Context, p config.Process, s config.Settings, version 
 			}
 			defer func() { err = errors.Join(err, b.Close()) }()
 			stages, err := parts(ctx, b, tel, metrics)
-			if err != nil {
+			switch {
+			case err != nil && ctx.Err() != nil:
+				log.Info("stopped")
+				return nil
+			case err != nil:
 				return err
 			}
 			err = runStages(ctx, stages)

@@ -39,7 +39,7 @@ func newAccess(ctx context.Context, s config.Settings, b *backends, tel telemetr
 	authn, err := auth.New(auth.Config{Secret: s.JWTSecret, PublicKey: s.JWTPublicKey.Reveal(), JWKSURL: s.JWKSURL, TenantsClaim: s.JWTTenantsClaim, RolesClaim: s.JWTRolesClaim, Issuer: s.JWTIssuer, Audience: s.JWTAudience, MaxTTL: s.JWTMaxTTL,
 		Pepper: s.APIKeyPepper, Keys: keys}, tenants, b.store, tel.Named("auth"))
 	if err != nil {
-		return httpapi.Access{}, config.Problems{{Where: "credentials", Message: err.Error()}}
+		return httpapi.Access{}, err
 	}
 	err = await(ctx, "credentials", tel.Log, func() error { return authn.Load(ctx) })
 	if err != nil {

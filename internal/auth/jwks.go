@@ -103,8 +103,8 @@ func (j *jwks) read(ctx context.Context) error {
 	j.tried = time.Now()
 	keys, err := j.fetch(ctx)
 	if err != nil {
-		if ctx.Err() == nil {
-			j.log.Warn("the keys of JWKS_URL can't be read: those that are known go on", zap.Int("known", len(*j.keys.Load())), zap.Error(err))
+		if known := len(*j.keys.Load()); known > 0 && ctx.Err() == nil { // at the start whoever waits says so
+			j.log.Warn("the keys of JWKS_URL can't be read: those that are known go on", zap.Int("known", known), zap.Error(err))
 		}
 		return &fault.Error{Kind: fault.Unavailable, Code: "jwks_unavailable", Detail: "the keys of JWKS_URL can't be read: " + err.Error(), Err: err, RetryAfter: jwksPause}
 	}

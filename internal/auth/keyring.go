@@ -133,9 +133,8 @@ func newKeyring(cfg Config, log *zap.Logger) (keyring, error) {
 		}
 	}
 	if cfg.JWKSURL != "" {
-		u, err := url.Parse(cfg.JWKSURL)
-		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
-			return r, errors.New("JWKS_URL: write an https:// address; http:// is for this machine alone, since who changes the keys on their way signs any token")
+		if err := CheckJWKSURL(cfg.JWKSURL); err != nil {
+			return r, fmt.Errorf("JWKS_URL %w", err)
 		}
 		r.remote = newJWKS(cfg.JWKSURL, log)
 	}
@@ -145,6 +144,15 @@ func newKeyring(cfg Config, log *zap.Logger) (keyring, error) {
 func loopback(host string) bool {
 	at, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && at.IsLoopback()
+}
+
+// CheckJWKSURL says what is wrong with the address of published keys.
+func CheckJWKSURL(address string) error {
+	u, err := url.Parse(address)
+	if address == "" || err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())) {
+		return nil
+	}
+	return errors.New("is no https:// address without a user; http:// is for this machine alone, since who changes keys on their way signs any token")
 }
 
 // CheckPublicKey says what is wrong with the text of public keys.

@@ -24,17 +24,16 @@ import (
 // everywhere is how long a change may be unknown to another process.
 const everywhere = 5 * time.Second
 
-func TestChangesReachOtherProcesses(t *testing.T) {
-	t.Run("SQLite", func(t *testing.T) {
-		st, err := store.NewSQLite(":memory:", store.SQLiteConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = st.Close() })
-		testChanges(t, st)
-	})
-	t.Run("Mongo", func(t *testing.T) { testChanges(t, mongoStore(t)) })
+func TestChangesReachOtherProcessesOnSQLite(t *testing.T) {
+	st, err := store.NewSQLite(":memory:", store.SQLiteConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	testChanges(t, st)
 }
+
+func TestChangesReachOtherProcessesOnMongo(t *testing.T) { testChanges(t, mongoStore(t)) }
 
 // mongoStore is a store on a database of a random name, dropped in the end.
 func mongoStore(t *testing.T) store.Store {

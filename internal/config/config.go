@@ -181,6 +181,9 @@ func Load(process Process, path string, environ []string) (Settings, error) {
 	if err := auth.CheckPublicKey(s.JWTPublicKey); err != nil {
 		problems = append(problems, Problem{"jwt_public_key", err.Error()})
 	}
+	if err := auth.CheckJWKSURL(s.JWKSURL); err != nil {
+		problems = append(problems, Problem{"jwks_url", err.Error()})
+	}
 	if s.JWTPublicKey.IsSet() && s.JWKSURL != "" {
 		problems = append(problems, Problem{"jwt_public_key, jwks_url", "both are set; keep one"})
 	}

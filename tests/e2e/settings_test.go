@@ -147,6 +147,11 @@ func TestWhatIsWrongWithTheSettingsIsSaidInOneLine(t *testing.T) {
 		{name: "no queue named", env: []string{"SQS_QUEUE_URL="}, code: badSettings, says: []string{"bad settings: SQS_QUEUE_URL: is not set"}},
 		{name: "no secret", only: "api", env: []string{"JWT_SECRET="}, code: badSettings, says: []string{"bad settings: JWT_SECRET: is not set", "openssl rand -base64 48"}},
 		{name: "a short secret", only: "api", env: []string{"JWT_SECRET=" + password}, code: badSettings, says: []string{"bad settings: jwt_secret: is shorter than 32 bytes", "openssl rand -base64 48"}},
+		{name: "a short pepper", only: "api", env: []string{"API_KEY_PEPPER=" + password}, code: badSettings, says: []string{"bad settings: api_key_pepper: is shorter than 32 bytes", "openssl rand -base64 48"}},
+		{name: "a weak key", only: "api", env: []string{"API_KEYS=0123456789abcdef," + password}, code: badSettings, says: []string{"bad settings: api_keys: key 2 has 7 characters", "openssl rand -hex 16"}},
+		{name: "a path as a public key", only: "api", env: []string{"JWT_PUBLIC_KEY=/etc/key.pem"}, code: badSettings, says: []string{"bad settings: jwt_public_key: is no PEM text", "JWT_PUBLIC_KEY_FILE"}},
+		{name: "keys of an issuer over plain HTTP", only: "api", env: []string{"JWKS_URL=http://id.example/keys"}, code: badSettings, says: []string{"bad settings: jwks_url: is no https:// address"}},
+		{name: "an issuer alone", only: "api", env: []string{"JWT_SECRET=", "JWKS_URL=https://id.example/keys"}, code: badSettings, says: []string{"bad settings: API_KEY_PEPPER: is not set", "openssl rand -base64 48"}},
 		{name: "a misspelt key", args: []string{"--config", file(t, "settings.yaml", "opensearch_ulr: http://127.0.0.1:9200\n")}, code: badSettings, says: []string{"settings.yaml", `no setting named "opensearch_ulr"`, `did you mean "opensearch_url"?`}},
 		{name: "a file that is not there", args: []string{"--config", "/nonexistent/settings.yaml"}, code: badSettings, says: []string{"/nonexistent/settings.yaml: can't be read: no such file or directory"}},
 		{name: "a file that is no YAML", args: []string{"--config", file(t, "settings.yaml", "log_level: info\n  - port: [\n")}, code: badSettings, says: []string{"settings.yaml: can't be read: yaml: line"}},
@@ -242,9 +247,13 @@ func TestServersThatDoNotAnswerAreWaitedFor(t *testing.T) {
 		{"queue", "SQS_ENDPOINT_URL=http://" + at, []string{"waiting for the queue", "through http://" + at, "does not answer"}},
 		{"record", "MONGODB_URI=mongodb://u:" + password + "@" + at + "/?replicaSet=rs0", []string{"waiting for the record", "no primary of MongoDB answers at " + at, "MONGODB_URI"}},
 		{"index", "OPENSEARCH_URL=http://u:" + password + "@" + at, []string{"waiting for the index", "no OpenSearch answers at http://" + at, "OPENSEARCH_URL"}},
+		{"api's keys of an issuer", "JWKS_URL=http://" + at + "/keys", []string{"waiting for the credentials", "the keys of JWKS_URL can't be read", at}},
 		{"index that starts", "OPENSEARCH_URL=" + starting, []string{"waiting for the index", "OpenSearch at " + starting + " is not ready"}},
 	} {
 		for _, program := range []string{"api", "worker"} {
+			if program == "worker" && strings.HasPrefix(c.name, "api's") {
+				continue
+			}
 			t.Run(c.name+" of the "+program, func(t *testing.T) {
 				t.Parallel()
 				listener := closedPort(t)
