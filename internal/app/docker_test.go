@@ -143,12 +143,12 @@ func TestTheImagesFitTheirSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := rootFile(t, "Dockerfile."+string(p))
-		_, last, _ := strings.Cut(file, "\nFROM gcr.io/distroless/static-")
+		_, last, _ := strings.Cut(file, "\nFROM scratch\n")
 		exposed := fmt.Sprintf("\nEXPOSE %d\n", s.MetricsPort)
 		if p == config.API {
 			exposed = fmt.Sprintf("\nEXPOSE %d %d\n", s.Port, s.MetricsPort)
 		}
-		for _, want := range []string{exposed, "\nUSER nonroot:nonroot\n", "METRICS_HOST=0.0.0.0",
+		for _, want := range []string{exposed, "\nUSER 65532:65532\n", "/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/\n", "METRICS_HOST=0.0.0.0",
 			fmt.Sprintf("COPY configs/%s.yaml /etc/ocelot/%[1]s.yaml\n", p),
 			fmt.Sprintf(`CMD ["/ocelot-%s", "--config", "/etc/ocelot/%[1]s.yaml", "health"]`, p),
 			fmt.Sprintf("ENTRYPOINT [\"/ocelot-%s\"]\nCMD [\"--config\", \"/etc/ocelot/%[1]s.yaml\"]\n", p)} {

@@ -69,7 +69,7 @@ func (m *Masker) applyFields(w *walk, e *logentry.Entry) {
 
 // wholeField does what a rule says to a whole field.
 func (m *Masker) wholeField(w *walk, f int, value string, r *compiled) (_ string, gone bool) {
-	changed := value
+	var changed string
 	switch r.action {
 	case Keep:
 		return value, false

@@ -99,7 +99,8 @@ func (w *walk) members(i, rule, lo, hi int) int {
 		if w.report != nil {
 			w.pointer = append(append(w.pointer, '/'), escapePointer(w.unquoted(i, nameEnd))...)
 		}
-		end, gone := 0, w.drops(of)
+		var end int
+		gone := w.drops(of)
 		if gone {
 			end = valueEnd(w.src, nameEnd+1)
 			w.hit(w.m.rules[of].kind, w.m.rules[of].number)
@@ -162,7 +163,7 @@ func (w *walk) secret(i, end int) bool {
 
 // leaf acts upon the string or number at src[i:end], whose text is value.
 func (w *walk) leaf(i, end, rule int, value string) (gone bool) {
-	changed := value
+	var changed string
 	if rule != none {
 		r := &w.m.rules[rule]
 		switch {
