@@ -43,6 +43,10 @@ type Index interface {
 	Stats(ctx context.Context, t auth.Tenant, q query.Query, r StatsRequest) (Stats, error)
 	// Empty says whether nothing was ever indexed, in which case the record must be read into it.
 	Empty(ctx context.Context) (bool, error)
+	// PurgeTenant takes a step of removing a tenant, by its internal id: n is how many of its entries the step
+	// removed, about max at the most, and more says that there is more to do. It may be called again and again and
+	// after a crash anywhere; what is added meanwhile is removed by a later call.
+	PurgeTenant(ctx context.Context, tenantID string, max int) (n int64, more bool, err error)
 	// Ping says whether the index answers.
 	Ping(ctx context.Context) error
 	// Close releases what the backend holds; calls still running end first.

@@ -41,6 +41,8 @@ type SQLite struct {
 	loaded    bool // what follows is what the file says
 	structure structure
 	merges    []*merge
+	purge     *purging
+	secret    bool  // garbage holds what a purge left out
 	garbage   []int // ids of segments whose pages are still there
 	lastRow   int64 // the highest
 	builder   *builder
@@ -121,7 +123,7 @@ func (x *SQLite) load(c *sqlite.Conn) error {
 	if err != nil {
 		return err
 	}
-	x.structure, x.garbage, x.merges, x.lastRow = s, garbage, nil, beforeAnyRow
+	x.structure, x.garbage, x.merges, x.purge, x.lastRow = s, garbage, nil, nil, beforeAnyRow
 	if last.Valid {
 		x.lastRow = last.Int64 + size/docSize - 1
 	}
@@ -182,6 +184,9 @@ func (x *SQLite) newSegmentID() int {
 	}
 	for _, m := range x.merges {
 		used[m.out.id] = true
+	}
+	if x.purge != nil {
+		used[x.purge.out.id] = true
 	}
 	for _, id := range x.garbage {
 		used[id] = true

@@ -31,12 +31,19 @@ type merge struct {
 	sources []segment
 	out     *segmentWriter
 	from    []*segmentReader // those that have the present term
+
+	drop    []byte  // terms that begin with this and a mark are left out; of a merge of one segment only
+	dropped []int64 // rows of entries that were left out
+	skipped int     // rows of terms that were left out in this step
 }
 
 // startMerges begins the merges that are due, at most one in each tier.
 func (x *SQLite) startMerges() {
 	byTier := map[int][]segment{}
 	busy := map[int]bool{}
+	if x.purge != nil {
+		busy[x.purge.sources[0].id] = true
+	}
 	for _, m := range x.merges {
 		for _, g := range m.sources {
 			busy[g.id] = true
@@ -87,6 +94,9 @@ func (x *SQLite) workMerges(c *sqlite.Conn, added int) error {
 	if err := out.flush(); err != nil {
 		return err
 	}
+	if x.secret { // for PurgeTenant, which overwrites what it removes
+		return nil
+	}
 	return x.removeGarbage(c, removeMinimum+stepShare*added)
 }
 
@@ -100,7 +110,9 @@ func (x *SQLite) finishMerge(m *merge) error {
 	x.structure.segments = slices.DeleteFunc(x.structure.segments, func(g segment) bool {
 		return slices.ContainsFunc(m.sources, func(s segment) bool { return s.id == g.id })
 	})
-	x.structure.segments = append(x.structure.segments, segment{id: m.out.id, pages: pages})
+	if pages > 0 { // nothing may be left without a tenant
+		x.structure.segments = append(x.structure.segments, segment{id: m.out.id, pages: pages})
+	}
 	for _, g := range m.sources {
 		x.garbage = append(x.garbage, g.id)
 	}
@@ -134,15 +146,8 @@ func (x *SQLite) removeGarbage(c *sqlite.Conn, pages int) error {
 // step merges until about so many pages are written, and says whether all is merged.
 func (m *merge) step(c *sqlite.Conn, out *pageWriter, pages int) (done bool, err error) {
 	m.out.out = out
-	fetch := func(from, to int64) ([][]byte, error) {
-		rows, err := c.Query("SELECT block FROM fts_data WHERE id BETWEEN ? AND ? ORDER BY id", from, to)
-		if err != nil {
-			return nil, err
-		}
-		return blobs(rows)
-	}
 	for _, r := range m.inputs {
-		r.fetch = fetch
+		r.fetch = fetchFrom(c)
 	}
 	if m.live == nil {
 		for _, r := range m.inputs {
@@ -154,7 +159,7 @@ func (m *merge) step(c *sqlite.Conn, out *pageWriter, pages int) (done bool, err
 		}
 	}
 	for until := m.out.number + pages; len(m.live) > 0; {
-		if m.out.number >= until {
+		if m.out.number >= until || m.skipped >= purgeRows {
 			return false, nil
 		}
 		if err := m.term(); err != nil {
@@ -174,6 +179,9 @@ func (m *merge) term() error {
 		case d == 0:
 			m.from = append(m.from, r)
 		}
+	}
+	if m.drop != nil && isOf(m.from[0].term, m.drop) {
+		return m.leaveOut(m.from[0])
 	}
 	if err := m.out.begin(m.from[0].term); err != nil {
 		return err
