@@ -12,11 +12,12 @@ import (
 // The bounds of what of metadata can be found. An entry is kept whole whatever it carries; what lies
 // beyond is not indexed, so that one entry cannot fill the index.
 const (
-	MaxPairs    = 64  // scalar values, in the order of the document; an element of an array is one
-	MaxDepth    = 5   // names in a path; arrays have none
-	MaxPath     = 128 // bytes of a dotted path
-	MaxValue    = 256 // bytes of a string; a longer one is cut between characters
-	maxNestings = 64  // objects and arrays around a value, more than an entry may have
+	MaxPairs    = 64   // scalar values, in the order of the document; an element of an array is one
+	MaxDepth    = 5    // names in a path; arrays have none
+	MaxPath     = 128  // bytes of a dotted path
+	MaxValue    = 256  // bytes of a string; a longer one is cut between characters
+	MaxChange   = 1024 // bytes of a path of changes; a longer one is not found
+	maxNestings = 64   // objects and arrays around a value, more than an entry may have
 )
 
 // Texts calls yield for each text of an entry that can be found by words: the message, if there is one,
@@ -33,14 +34,9 @@ func Texts(e *logentry.Entry, yield func(f Field, text string) bool) (truncated 
 	return MetadataTexts(e.Metadata, func(_, value string) bool { return yield(FieldNone, value) })
 }
 
-// MetadataTexts calls yield for the string values of metadata in the order of the document, each with
-// its dotted path, until yield returns false. It says whether something lies beyond the bounds; a value
-// that was cut counts. Numbers, booleans and nulls count as pairs, but are no text. meta is JSON that
-// was checked before; in anything else it stops where it makes no sense.
+// MetadataTexts is Pairs for the string values alone. The others count as pairs, but are no text.
 func MetadataTexts(meta jsontext.Value, yield func(path, value string) bool) (truncated bool) {
-	w := walker{s: string(meta), yield: yield}
-	w.value("", 0, 0)
-	return w.truncated
+	return Pairs(meta, func(p Pair) bool { return p.Kind > PairCut || yield(p.Path, p.Text) })
 }
 
 // walker goes once through a document without building anything of it.
@@ -49,7 +45,7 @@ type walker struct {
 	i         int
 	pairs     int
 	truncated bool
-	yield     func(path, value string) bool
+	yield     func(p Pair) bool
 }
 
 // value reads one value and tells whether to go on.
@@ -69,7 +65,8 @@ func (w *walker) value(path string, names, nesting int) bool {
 			w.truncated = true
 			return true
 		}
-		return w.yield(path, w.cut(w.s[start:end], escaped))
+		text, kind := w.cut(w.s[start:end], escaped)
+		return w.yield(Pair{Path: path, Kind: kind, Text: text})
 	case 0:
 		return false
 	}
@@ -80,8 +77,15 @@ func (w *walker) value(path string, names, nesting int) bool {
 	if w.i == start || !w.count() {
 		return false
 	}
-	w.truncated = w.truncated || len(path) > MaxPath || names > MaxDepth
-	return true
+	if len(path) > MaxPath || names > MaxDepth {
+		w.truncated = true
+		return true
+	}
+	kind := PairNumber
+	if w.s[start] > '9' { // no number begins with a letter
+		kind = PairLiteral
+	}
+	return w.yield(Pair{Path: path, Kind: kind, Text: w.s[start:w.i]})
 }
 
 func (w *walker) object(path string, names, nesting int) bool {
@@ -180,20 +184,20 @@ func (w *walker) text() (end int, escaped bool) {
 }
 
 // cut returns the text of a string literal without its quotes, at most MaxValue bytes of it.
-func (w *walker) cut(literal string, escaped bool) string {
+func (w *walker) cut(literal string, escaped bool) (text string, kind Kind) {
 	v := literal
 	if escaped {
 		v = unescape(literal, MaxValue)
 	}
 	if len(v) <= MaxValue {
-		return v
+		return v, PairString
 	}
 	w.truncated = true
 	n := MaxValue
 	for n > 0 && !utf8.RuneStart(v[n]) {
 		n--
 	}
-	return v[:n]
+	return v[:n], PairCut
 }
 
 // unescape undoes the escapes of a JSON string until it has more than limit bytes.

@@ -12,6 +12,7 @@ const (
 	address               // an IP address
 	number                // a whole number
 	words                 // text
+	scalar                // what a value of metadata can be
 )
 
 // fields are the fields by their names, in the order of the filters.
@@ -35,13 +36,17 @@ var fields = [...]struct {
 	{"event_id", EventID, whole},
 	{"id", EntryID, entryID},
 	{"schema_version", SchemaVersion, number},
+	{"changes", Changes, whole},
 	{"timestamp", Timestamp, instant},
 	{"received_at", ReceivedAt, instant},
 	{"message", Message, words},
 }
 
-// String is the name of the field as a reader writes it; empty for FieldNone.
+// String is the name of the field as a reader writes it, without a path; empty for FieldNone.
 func (f Field) String() string {
+	if f == Metadata {
+		return "metadata"
+	}
 	for i := range fields {
 		if fields[i].field == f {
 			return fields[i].name
@@ -62,9 +67,9 @@ func fieldNamed(name string) (Field, shape, bool) {
 
 // fieldNames are the names that a query may use.
 func fieldNames() []string {
-	names := make([]string, 0, len(fields)+1)
+	names := make([]string, 0, len(fields))
 	for i := range fields {
 		names = append(names, fields[i].name)
 	}
-	return append(names, "changes")
+	return names
 }

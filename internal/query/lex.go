@@ -107,6 +107,9 @@ func (s *scanner) word() (piece, *wrong) {
 			r = s.src[s.pos]
 			s.pos++
 		case '*':
+			if !s.boundary(s.pos) && s.pos-1 == p.start {
+				return p, &wrong{s.pos - 1, 1, tooExpensive("wildcard_misplaced", `a * stands at the end of a word only, before it everything would have to be read: write \* for itself`)}
+			}
 			if !s.boundary(s.pos) {
 				return p, &wrong{s.pos - 1, 1, invalid("wildcard_misplaced", `a * stands at the end of a word only: write \* for itself`)}
 			}
@@ -121,10 +124,10 @@ func (s *scanner) word() (piece, *wrong) {
 	}
 	p.text, p.length = string(text), s.pos-p.start
 	if p.length > 0 && s.src[p.start] == '/' && (p.length > 2 && slash == s.pos-1 || p.length == 1 && s.at('(')) {
-		return p, &wrong{p.start, p.length, invalid("regex", "there are no regular expressions: quote text between slashes")}
+		return p, &wrong{p.start, p.length, tooExpensive("regex", "there are no regular expressions: quote text between slashes")}
 	}
 	if tilde >= 0 && digits(s.src[tilde+1:s.pos]) {
-		return p, &wrong{p.start, p.length, invalid("fuzzy", `there is no fuzzy search: quote text that ends with ~`)}
+		return p, &wrong{p.start, p.length, tooExpensive("fuzzy", `there is no fuzzy search: quote text that ends with ~`)}
 	}
 	return p, nil
 }
@@ -162,44 +165,61 @@ func (s *scanner) quote() (piece, *wrong) {
 }
 
 // comparison goes over > >= < <= and the word that follows.
-func (s *scanner) comparison() (piece, *wrong) {
+func (s *scanner) comparison() (span, piece, *wrong) {
 	start := s.pos
+	greater := s.at('>')
 	s.pos++
-	if s.at('=') {
+	without := !s.at('=')
+	if !without {
 		s.pos++
 	}
 	if s.boundary(s.pos) {
-		return piece{}, &wrong{start, s.pos - start, invalid("value_missing", "a value directly follows a comparison: quote text that begins with one")}
+		return span{}, piece{}, &wrong{start, s.pos - start, invalid("value_missing", "a value directly follows a comparison: quote text that begins with one")}
 	}
 	w, f := s.word()
 	if f == nil && w.prefix {
 		f = &wrong{s.pos - 1, 1, invalid("wildcard_misplaced", "a comparison has no prefixes")}
 	}
 	w.start, w.length = start, s.pos-start
-	return w, f
+	if greater {
+		return span{from: &w.text, above: without}, w, f
+	}
+	return span{to: &w.text, below: without}, w, f
 }
 
 // interval goes over [a TO b], either bracket square or curly, and its ends.
-func (s *scanner) interval() (piece, *wrong) {
+func (s *scanner) interval() (span, piece, *wrong) {
 	start := s.pos
+	r := span{ranged: true, above: s.at('{')}
 	s.pos++
-	ok := s.bound()
+	from, ok := s.bound()
 	s.space()
-	ok = ok && s.take("TO") && s.bound()
+	ok = ok && s.take("TO")
+	var to string
+	if ok {
+		to, ok = s.bound()
+	}
 	s.space()
 	if !ok || !s.at(']') && !s.at('}') {
-		return piece{}, &wrong{start, max(1, min(s.pos, len(s.src))-start), invalid("range_syntax", "a range is [a TO b] or {a TO b}: quote text that begins with a bracket")}
+		return r, piece{}, &wrong{start, max(1, min(s.pos, len(s.src))-start), invalid("range_syntax", "a range is [a TO b] or {a TO b}: quote text that begins with a bracket")}
 	}
+	r.below = s.at('}')
 	s.pos++
-	return piece{start: start, length: s.pos - start}, nil
+	if r.from = &from; from == "*" {
+		r.from, r.above = nil, false
+	}
+	if r.to = &to; to == "*" {
+		r.to, r.below = nil, false
+	}
+	return r, piece{start: start, length: s.pos - start}, nil
 }
 
 // bound goes over one end of a range.
-func (s *scanner) bound() bool {
+func (s *scanner) bound() (string, bool) {
 	s.space()
 	start := s.pos
 	for !s.boundary(s.pos) && !s.at(']') && !s.at('}') {
 		s.pos++
 	}
-	return s.pos > start
+	return string(s.src[start:s.pos]), s.pos > start
 }

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,44 +38,122 @@ func Match(n Node, e *logentry.Entry) bool {
 		return matchText(n, e)
 	case Range:
 		return matchRange(n, e)
+	case Interval:
+		return matchInterval(n, e)
+	case Network:
+		return matchNetwork(n, e.IPAddress)
+	case Value:
+		number, numeric := n.AsNumber()
+		return anyPair(e, func(p Pair) bool { return p.equals(&n, number, numeric) })
+	case Has:
+		return matchHas(n, e)
 	}
 	return false
 }
 
-func matchTerm(t Term, e *logentry.Entry) bool {
-	var have string
-	switch t.Field {
-	case Service:
-		have = e.Service
-	case Action:
-		have = e.Action
-	case UserID:
-		have = e.UserID
-	case SessionID:
-		have = e.SessionID
-	case ResourceType:
-		have = e.ResourceType
-	case ResourceID:
-		have = e.ResourceID
-	case UserAgent:
-		have = e.UserAgent
-	case RequestID:
-		have = e.RequestID
-	case TraceID:
-		have = e.TraceID
-	case SpanID:
-		have = e.SpanID
-	case EventID:
-		have = e.EventID
-	case EntryID:
-		have = e.ID.String()
+// anyPair tells whether a pair of the metadata is one that is asked for.
+func anyPair(e *logentry.Entry, is func(p Pair) bool) (found bool) {
+	if len(e.Metadata) > 0 {
+		Pairs(e.Metadata, func(p Pair) bool {
+			found = is(p)
+			return !found
+		})
+	}
+	return found
+}
+
+func matchInterval(n Interval, e *logentry.Entry) bool {
+	switch n.Field {
 	case Severity:
-		have = e.Severity.String()
+		return e.Severity != 0 && n.Has(float64(e.Severity))
 	case SchemaVersion:
-		have = strconv.Itoa(e.SchemaVersion)
+		return n.Has(float64(e.SchemaVersion))
+	case Metadata:
+		return anyPair(e, func(p Pair) bool { return p.Path == n.Path && p.Kind == PairNumber && n.Has(Number(p.Text)) })
+	}
+	return false
+}
+
+func matchNetwork(n Network, address string) bool {
+	a, err := netip.ParseAddr(address)
+	if err != nil || !n.Prefix.IsValid() {
+		return false
+	}
+	first, bits := n.Bits()
+	b := a.As16()
+	for i := 0; bits > 0; i, bits = i+1, bits-8 {
+		if (first[i]^b[i])>>max(0, 8-bits) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func matchHas(h Has, e *logentry.Entry) bool {
+	switch h.Field {
+	case Metadata:
+		return anyPair(e, func(p Pair) bool { return p.Present() && p.Within(h.Path) })
+	case Severity:
+		return e.Severity != 0
+	case EntryID, Timestamp, ReceivedAt, SchemaVersion:
+		return true // an entry without is none
+	case IPAddress:
+		return e.IPAddress != ""
+	case Message:
+		return e.Message != ""
+	case Changes:
+		return len(e.Changes) > 0
+	}
+	return valueOf(h.Field, e) != ""
+}
+
+// valueOf is the value of a field that has a whole one, but the address and the changes.
+func valueOf(f Field, e *logentry.Entry) string {
+	switch f {
+	case Service:
+		return e.Service
+	case Action:
+		return e.Action
+	case UserID:
+		return e.UserID
+	case SessionID:
+		return e.SessionID
+	case ResourceType:
+		return e.ResourceType
+	case ResourceID:
+		return e.ResourceID
+	case UserAgent:
+		return e.UserAgent
+	case RequestID:
+		return e.RequestID
+	case TraceID:
+		return e.TraceID
+	case SpanID:
+		return e.SpanID
+	case EventID:
+		return e.EventID
+	case EntryID:
+		return e.ID.String()
+	case Severity:
+		return e.Severity.String()
+	case SchemaVersion:
+		return strconv.Itoa(e.SchemaVersion)
+	}
+	return ""
+}
+
+func matchTerm(t Term, e *logentry.Entry) bool {
+	switch t.Field {
 	case IPAddress:
 		return matchAddress(t.Value, e.IPAddress)
+	case Changes:
+		return slices.ContainsFunc(e.Changes, func(path string) bool { return len(path) <= MaxChange && t.is(path) })
 	}
+	return t.is(valueOf(t.Field, e))
+}
+
+// is compares one value.
+func (t Term) is(have string) bool {
 	if have == "" {
 		return false // an absent field has no value, not an empty one
 	}

@@ -19,7 +19,7 @@ func sample() *logentry.Entry {
 		Service: "payments", Action: "UPDATE", Message: "Payment of order-17 failed: İstanbul café, retry 3.5",
 		UserID: "u 1", ResourceType: "order", ResourceID: "ord:2026:7", IPAddress: "::ffff:10.0.0.1",
 		UserAgent: `curl/8 "x"`, TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", SpanID: "00f067aa0ba902b7",
-		EventID: "e*1", SchemaVersion: 2,
+		EventID: "e*1", SchemaVersion: 2, Changes: []string{"address.city", "name"},
 		Metadata: jsontext.Value(`{"region":"eu-central","note":"card declined","tags":["red alert","blue"],"n":42,"deep":{"er":"under the hood"}}`),
 	}
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -91,6 +92,9 @@ func (r *reader) names() {
 		case len(r.list) > MaxProblems:
 			return
 		case i < 0:
+			if path, ok := strings.CutPrefix(name, metadataName); ok && path != "" {
+				continue // a filter
+			}
 			r.unknown(name, known)
 		case i >= repeatable && i < once && len(r.v[name]) > 1:
 			r.whole(name, codeRepeated, "this parameter may be there only once")
@@ -100,18 +104,11 @@ func (r *reader) names() {
 
 func (r *reader) unknown(name string, known []string) {
 	switch name {
-	case "changes":
-		r.add(name, 0, 0, fieldComplaint(name))
-		return
 	case "message":
 		r.whole(name, codeParameter, "there is no such parameter: use search, or q with message:")
 		return
 	case "timestamp", "received_at":
 		r.whole(name, codeParameter, "there is no such parameter: use start_time and end_time")
-		return
-	}
-	if strings.HasPrefix(name, "metadata.") && plainName(name) {
-		r.add(name, 0, 0, notSupported("filters on metadata are not supported by this version: search for the value as text"))
 		return
 	}
 	message := "there is no such parameter"
@@ -146,36 +143,55 @@ func (r *reader) first(name string) (string, bool) {
 	return "", false
 }
 
-// filters reads name=a&name=b&name=!c as (a or b) and not c.
+// filters reads name=a&name=b&name=!c as (a or b) and not c, name by name.
 func (r *reader) filters() {
 	for i := range fields {
-		if !filterable(fields[i].shape) {
+		if filterable(fields[i].shape) {
+			r.filter(target{name: fields[i].name, field: fields[i].field, shape: fields[i].shape})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.v)) {
+		path, ok := strings.CutPrefix(name, metadataName)
+		if !ok || path == "" || slices.Contains(r.extra, name) {
 			continue
 		}
-		var or Or
-		var not And
-		for _, v := range r.v[fields[i].name] {
-			r.terms++
-			v, excluded, prefix := filterValue(v)
-			n, c := fieldValue(fields[i].field, fields[i].shape, v, prefix, r.now)
-			switch {
-			case c != nil:
-				r.add(fields[i].name, 0, 0, c)
-			case excluded:
-				not = append(not, Not{Node: n})
-			default:
-				or = append(or, n)
-			}
+		t, c := targetNamed(name)
+		if c != nil {
+			r.add(metadataName, 0, 0, c)
+			continue
 		}
-		switch len(or) {
-		case 0:
-		case 1:
-			r.and = append(r.and, or[0])
-		default:
-			r.and = append(r.and, or)
-		}
-		r.and = append(r.and, not...)
+		r.filter(t)
 	}
+}
+
+func (r *reader) filter(t target) {
+	pointer := t.name
+	if !plainName(pointer) {
+		pointer = metadataName
+	}
+	var or Or
+	var not And
+	for _, v := range r.v[t.name] {
+		r.terms++
+		v, excluded, prefix := filterValue(v)
+		n, c := fieldValue(t, v, prefix, false, r.now)
+		switch {
+		case c != nil:
+			r.add(pointer, 0, 0, c)
+		case excluded:
+			not = append(not, Not{Node: n})
+		default:
+			or = append(or, n)
+		}
+	}
+	switch len(or) {
+	case 0:
+	case 1:
+		r.and = append(r.and, or[0])
+	default:
+		r.and = append(r.and, or)
+	}
+	r.and = append(r.and, not...)
 }
 
 // filterValue undoes the marks of a filter: a leading !, a trailing *, and the \ before either.
@@ -207,11 +223,7 @@ func (r *reader) minSeverity() {
 	if least == logentry.Debug {
 		return // all have at least that
 	}
-	var or Or
-	for s := least; s <= logentry.Critical; s++ {
-		or = append(or, Term{Field: Severity, Value: s.String()})
-	}
-	r.and = append(r.and, or)
+	r.and = append(r.and, Interval{Field: Severity, From: float64(least), To: math.Inf(1)})
 }
 
 // times reads start_time and end_time.

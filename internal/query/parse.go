@@ -1,7 +1,6 @@
 package query
 
 import (
-	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -15,9 +14,8 @@ const (
 
 // Parse reads a query of the grammar; an empty one is All. now is what the word now means.
 //
-// Its errors are *fault.Error of kind Malformed with code query_invalid, query_too_expensive or
-// query_not_supported and one problem for each thing that is wrong, with pointer "q", column and length
-// in characters. Reading stops at the first place that is not in the grammar.
+// Its errors are *fault.Error of kind Malformed with code query_invalid or query_too_expensive and one
+// problem for each thing that is wrong, with pointer "q", column and length in characters. Reading stops at the first place that is not in the grammar.
 func Parse(q string, now time.Time) (Node, error) {
 	n, _, bad := parse(q, now)
 	if err := bad.err(bad.gravest); err != nil {
@@ -232,16 +230,15 @@ func (p *parser) present(start int) Node {
 	if !p.term(start, p.pos-start) {
 		return All{}
 	}
-	_, _, known := fieldNamed(w.text)
-	switch {
-	case w.length == 0 || w.prefix:
+	if w.length == 0 || w.prefix {
 		return p.stop(start, max(1, p.pos-start), invalid("value_missing", "the name of a field directly follows has:"))
-	case known || w.text == "changes" || strings.HasPrefix(w.text, "metadata."):
-		p.note(start, p.pos-start, notSupported("has: is not supported by this version: name a value, or a prefix such as service:pay*"))
-	default:
-		p.note(at, w.length, fieldComplaint(w.text))
 	}
-	return All{}
+	t, c := targetNamed(w.text)
+	if c != nil {
+		p.note(at, w.length, c)
+		return All{}
+	}
+	return Has{Field: t.field, Path: t.path}
 }
 
 // group reads field:( … ).
@@ -301,18 +298,19 @@ func (p *parser) term(start, length int) bool {
 func (p *parser) value(t target) Node {
 	var w piece
 	var f *wrong
-	var c *complaint
+	var s span
+	spans := true
 	switch {
 	case p.at('>') || p.at('<'):
-		w, f = p.comparison()
-		c = t.comparison()
+		s, w, f = p.comparison()
 	case p.at('[') || p.at('{'):
-		w, f = p.interval()
-		c = t.interval()
+		s, w, f = p.interval()
 	case p.at('"'):
 		w, f = p.quote()
+		spans = false
 	default:
 		w, f = p.word()
+		spans = false
 	}
 	if f != nil {
 		return p.stop(f.start, f.length, f.complaint)
@@ -321,11 +319,14 @@ func (p *parser) value(t target) Node {
 		return All{}
 	}
 	var n Node
-	if c == nil {
-		if w.bare() && t.name == "" {
-			return All{}
-		}
-		n, c = fieldValue(t.field, t.textShape(), w.text, w.prefix, p.now)
+	var c *complaint
+	switch {
+	case spans:
+		n, c = spanValue(t, s, p.now)
+	case w.bare() && t.name == "":
+		return All{}
+	default:
+		n, c = fieldValue(t, w.text, w.prefix, w.quoted, p.now)
 	}
 	if c != nil {
 		p.note(w.start, w.length, c)

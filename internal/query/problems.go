@@ -11,7 +11,6 @@ import (
 const (
 	codeInvalid      = "query_invalid"       // not in the grammar, or a value that a field cannot have
 	codeTooExpensive = "query_too_expensive" // over a bound
-	codeNotSupported = "query_not_supported" // in the grammar, but this version has no answer
 	codeRange        = "range_invalid"       // start_time, end_time
 	codeParameter    = "unknown_parameter"
 	codeRepeated     = "repeated_parameter"
@@ -38,9 +37,6 @@ type complaint struct {
 func invalid(item, message string) *complaint { return &complaint{codeInvalid, item, message} }
 func tooExpensive(item, message string) *complaint {
 	return &complaint{codeTooExpensive, item, message}
-}
-func notSupported(message string) *complaint {
-	return &complaint{codeNotSupported, "not_supported", message}
 }
 
 // problems collects complaints with their places.

@@ -3,6 +3,7 @@
 package query
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -75,7 +76,7 @@ type Page struct {
 	Exact bool  // false: there are at least Total
 }
 
-// Node is a node of the syntax tree: And, Or, Not, All, Term, Text or Range.
+// Node is a node of the syntax tree: And, Or, Not, All, Term, Text, Range, Interval, Network, Value or Has.
 type Node interface{ node() }
 
 // And matches what all of its nodes match; none matches everything.
@@ -90,8 +91,8 @@ type Not struct{ Node Node }
 // All matches everything.
 type All struct{}
 
-// Term matches a whole value of a field, case as stored, or with Prefix the beginning of one.
-// Severities are Terms with the canonical name, one for each (no Prefix).
+// Term matches a whole value of a field, case as stored, or with Prefix the beginning of one; of Changes one
+// of the paths. Severities are Terms with the canonical name, one for each (no Prefix).
 type Term struct {
 	Field  Field
 	Value  string
@@ -115,13 +116,48 @@ type Range struct {
 	asked string // the ends as they were asked for where one goes by the clock, as in now-15m
 }
 
-func (And) node()   {}
-func (Or) node()    {}
-func (Not) node()   {}
-func (All) node()   {}
-func (Term) node()  {}
-func (Text) node()  {}
-func (Range) node() {}
+// Interval matches numbers between two ends, of which Below and Above say that they themselves do not match;
+// an infinite end is open. The numbers are those of SchemaVersion, those of the metadata at Path (Field
+// Metadata; one of an array must meet both ends), or the severities from 1 for DEBUG to 5 for CRITICAL.
+type Interval struct {
+	Field        Field
+	Path         string
+	From, To     float64
+	Above, Below bool // above From, below To
+}
+
+// Network matches addresses of a network, those with a zone too. Addresses of IPv4 that are written as IPv6 are
+// IPv4: Prefix is masked, and of IPv4 where it is the same.
+type Network struct{ Prefix netip.Prefix }
+
+// Value matches what the metadata has at Path, one element of an array is enough: a string as a whole, case as
+// stored, or with Prefix the beginning of one. Unless it is Quoted it matches the number, true, false or null
+// that its text spells as well.
+type Value struct {
+	Path   string
+	Text   string
+	Prefix bool
+	Quoted bool
+}
+
+// Has matches where a field is there and not empty. Of Field Metadata it is what lies at Path or below: null and
+// the empty string are nothing, nor are arrays and objects in which there is nothing.
+type Has struct {
+	Field Field
+	Path  string
+}
+
+func (And) node()      {}
+func (Or) node()       {}
+func (Not) node()      {}
+func (All) node()      {}
+func (Term) node()     {}
+func (Text) node()     {}
+func (Range) node()    {}
+func (Interval) node() {}
+func (Network) node()  {}
+func (Value) node()    {}
+func (Has) node()      {}
 
 // Field is a field that can be asked for.
 type Field uint8
@@ -146,4 +182,6 @@ const (
 	IPAddress
 	SchemaVersion
 	Message
+	Changes
+	Metadata // never without a path
 )

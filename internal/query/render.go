@@ -3,10 +3,13 @@ package query
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
 // String writes a tree as a query: what Parse made is read back as the same tree. A nil node is *.
@@ -71,6 +74,31 @@ func (w *writer) node(n Node, level int) {
 	case Range:
 		w.field(n.Field)
 		w.times(n)
+	case Interval:
+		w.named(n.Field, n.Path)
+		w.numbers(n)
+	case Network:
+		w.field(IPAddress)
+		w.WriteString(n.Prefix.String())
+	case Value:
+		w.named(Metadata, n.Path)
+		switch {
+		case n.Quoted:
+			w.quoted(n.Text)
+		case n.Prefix:
+			w.escaped(n.Text)
+			w.WriteByte('*')
+		default:
+			w.escaped(n.Text)
+		}
+	case Has:
+		w.WriteString("has:")
+		if n.Field == Metadata {
+			w.WriteString("metadata.")
+			w.escaped(n.Path)
+			return
+		}
+		w.WriteString(n.Field.String())
 	}
 }
 
@@ -113,6 +141,23 @@ func (w *writer) field(f Field) {
 	}
 }
 
+// named writes a field with its path, and escapes what no name of a query has.
+func (w *writer) named(f Field, path string) {
+	if path == "" {
+		w.field(f)
+		return
+	}
+	w.WriteString(f.String())
+	w.WriteByte('.')
+	for _, r := range path {
+		if r != '_' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			w.WriteByte('\\')
+		}
+		w.WriteRune(r)
+	}
+	w.WriteByte(':')
+}
+
 func (w *writer) quoted(v string) {
 	w.WriteByte('"')
 	for i := range len(v) {
@@ -133,6 +178,38 @@ func (w *writer) escaped(v string) {
 	}
 }
 
+// numbers writes an interval, one with an open end as a comparison.
+func (w *writer) numbers(n Interval) {
+	end := func(v float64) string {
+		if n.Field == Severity && v >= 1 && v <= 5 {
+			return logentry.Severity(v).String()
+		}
+		return numberForm(v)
+	}
+	comparison := func(sign string, without bool, v float64) {
+		w.WriteString(sign)
+		if !without {
+			w.WriteByte('=')
+		}
+		w.WriteString(end(v))
+	}
+	switch {
+	case math.IsInf(n.To, 1) && !n.Below && !math.IsInf(n.From, -1):
+		comparison(">", n.Above, n.From)
+	case math.IsInf(n.From, -1) && !n.Above && !math.IsInf(n.To, 1):
+		comparison("<", n.Below, n.To)
+	default:
+		open, closed := "[", "]"
+		if n.Above {
+			open = "{"
+		}
+		if n.Below {
+			closed = "}"
+		}
+		w.WriteString(open + end(n.From) + " TO " + end(n.To) + closed)
+	}
+}
+
 // times writes a range: a day or an instant as such, anything else between brackets.
 func (w *writer) times(r Range) {
 	switch day := r.From.AddDate(0, 0, 1); {
@@ -143,7 +220,14 @@ func (w *writer) times(r Range) {
 	case !r.From.IsZero() && r.To.Equal(r.From.Add(1)):
 		w.WriteString(r.From.UTC().Format(time.RFC3339Nano))
 	default:
-		w.WriteString("[" + rangeEnd(r.From) + " TO " + rangeEnd(r.To) + "}")
+		open, closed := "[", "}"
+		if from := r.From; !from.Before(lastTime) { // which is no time that can be asked for
+			open, r.From = "{", from.Add(-1)
+		}
+		if !r.To.Before(lastTime) {
+			closed, r.To = "]", r.To.Add(-1)
+		}
+		w.WriteString(open + rangeEnd(r.From) + " TO " + rangeEnd(r.To) + closed)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 type target struct {
 	name     string // empty for text without a field
 	field    Field
+	path     string // of metadata
 	shape    shape
 	answered bool // there is already a problem with the field: its values only need to be gone over
 }
@@ -19,18 +20,26 @@ func targetNamed(name string) (target, *complaint) {
 	if f, sh, ok := fieldNamed(name); ok {
 		return target{name: name, field: f, shape: sh}, nil
 	}
+	if path, ok := strings.CutPrefix(name, metadataName); ok && path != "" {
+		return target{name: name, field: Metadata, path: path, shape: scalar}, checkPath(path)
+	}
 	return target{name: name}, fieldComplaint(name)
+}
+
+// metadataName is what the names of the fields of metadata begin with.
+const metadataName = "metadata."
+
+func checkPath(path string) *complaint {
+	if len(path) > MaxPath {
+		return invalid("path_too_long", "a path of metadata has at most 128 bytes: longer ones are not indexed")
+	}
+	return nil
 }
 
 // fieldComplaint says why a name is no field that can be asked for.
 func fieldComplaint(name string) *complaint {
-	switch {
-	case name == "changes":
-		return notSupported("changes is not supported by this version: use resource_type and resource_id")
-	case strings.HasPrefix(name, "metadata.") && name != "metadata.":
-		return notSupported("fields of metadata are not supported by this version: search for the value as text, without a field")
-	case name == "metadata" || name == "metadata.":
-		return invalid("unknown_field", "metadata is no field of its own: search for the value as text, without a field")
+	if name == "metadata" || name == metadataName {
+		return invalid("unknown_field", "metadata is no field of its own: name a value in it, as in metadata.order.id")
 	}
 	message := "there is no field of this name: quote text that has a colon"
 	if n := fault.Nearest(name, fieldNames()); n != "" {
@@ -45,32 +54,4 @@ func (t target) textShape() shape {
 		return words
 	}
 	return t.shape
-}
-
-// comparison says why > and < are not answered.
-func (t target) comparison() *complaint {
-	switch {
-	case t.name == "":
-		return invalid("comparison_not_allowed", "a comparison follows a field and its colon: quote text that begins with > or <")
-	case t.field == Severity:
-		return notSupported("comparisons are not supported by this version: use min_severity, or severity:(ERROR OR CRITICAL)")
-	case t.shape == instant:
-		return notSupported("comparisons are not supported by this version: use start_time and end_time, which go by timestamp")
-	case t.shape == number:
-		return notSupported("comparisons are not supported by this version: name the numbers")
-	}
-	return invalid("comparison_not_allowed", "this field has no order: name its values, or quote one that begins with > or <")
-}
-
-// interval says why a range is not answered.
-func (t target) interval() *complaint {
-	switch {
-	case t.name == "":
-		return invalid("range_not_allowed", "a range follows a field and its colon: quote text that begins with a bracket")
-	case t.shape == instant:
-		return notSupported("ranges are not supported by this version: use start_time and end_time, which go by timestamp")
-	case t.shape == number:
-		return notSupported("ranges are not supported by this version: name the numbers")
-	}
-	return invalid("range_not_allowed", "this field has no ranges: name its values, or quote one that begins with a bracket")
 }

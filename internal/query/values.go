@@ -25,12 +25,18 @@ func Address(s string) (spelling string, ok bool) {
 }
 
 // fieldValue is the node of a value of a field, or of a prefix of one.
-func fieldValue(f Field, sh shape, v string, prefix bool, now time.Time) (Node, *complaint) {
-	switch sh {
+func fieldValue(t target, v string, prefix, quoted bool, now time.Time) (Node, *complaint) {
+	f := t.field
+	switch t.textShape() {
+	case scalar:
+		if c := checkWhole(v, prefix); c != nil && !quoted {
+			return nil, c
+		}
+		return Value{Path: t.path, Text: v, Prefix: prefix, Quoted: quoted}, nil
 	case words:
 		return textValue(f, v, prefix)
 	case whole, hexes:
-		if sh == hexes {
+		if t.shape == hexes {
 			v = strings.ToLower(v)
 		}
 		if c := checkWhole(v, prefix); c != nil {
@@ -46,7 +52,7 @@ func fieldValue(f Field, sh shape, v string, prefix bool, now time.Time) (Node, 
 	if v == "" {
 		return nil, missingValue()
 	}
-	switch sh {
+	switch t.shape {
 	case severity:
 		s, ok := logentry.ParseSeverity(v)
 		if !ok {
@@ -57,10 +63,10 @@ func fieldValue(f Field, sh shape, v string, prefix bool, now time.Time) (Node, 
 		if a, ok := Address(v); ok {
 			return Term{Field: f, Value: a}, nil
 		}
-		if _, err := netip.ParsePrefix(v); err == nil {
-			return nil, notSupported("networks are not supported by this version: name the addresses")
+		if n, ok := networkOf(v); ok {
+			return n, nil
 		}
-		return nil, invalid("value_invalid", "this is no IP address")
+		return nil, invalid("value_invalid", "this is no IP address and no network such as 10.0.0.0/8")
 	case number:
 		n, ok := parseDigits(v, 1<<53)
 		if !ok {

@@ -44,11 +44,15 @@ var values = []string{"billing", "Billing", "bill", "billing-eu", "billing eu", 
 var addresses = []string{"", "10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2", "fd00::1", "FD00:0::1", "fe80::1%eth0"}
 
 func (m *maker) metadata() jsontext.Value {
-	switch m.IntN(4) {
+	switch m.IntN(12) {
 	case 0:
 		return nil
 	case 1:
 		return jsontext.Value(`{}`)
+	case 2:
+		return m.fullMetadata()
+	case 3, 4, 5, 6, 7, 8:
+		return jsontext.Value(m.object(3))
 	}
 	b, err := json.Marshal(map[string]any{"a": m.text(4), "n": 17, "list": []any{m.text(2), true, map[string]any{"deep": m.text(2)}}})
 	if err != nil {
@@ -88,7 +92,7 @@ func (m *maker) entry() logentry.Entry {
 		Severity: logentry.Severity(1 + m.IntN(5)), Service: pick(m, values...), Action: pick(m, values...), Message: m.text(8),
 		UserID: pick(m, values...), SessionID: pick(m, values...), ResourceType: pick(m, values...), ResourceID: pick(m, values...),
 		UserAgent: pick(m, values...), IPAddress: pick(m, addresses...), RequestID: fmt.Sprintf("req-%d", m.IntN(50)), TraceID: fmt.Sprintf("%032x", m.IntN(50)),
-		SpanID: fmt.Sprintf("%016x", m.Uint64()), EventID: pick(m, values...), SchemaVersion: m.IntN(3), Metadata: m.metadata(),
+		SpanID: fmt.Sprintf("%016x", m.Uint64()), EventID: pick(m, values...), SchemaVersion: m.IntN(3), Metadata: m.metadata(), Changes: m.changed(),
 	}
 }
 
@@ -106,7 +110,7 @@ func (m *maker) records(n int) []logentry.Record {
 
 var fields = []query.Field{query.Service, query.Action, query.UserID, query.SessionID, query.ResourceType, query.ResourceID, query.UserAgent,
 	query.RequestID, query.TraceID, query.SpanID, query.EventID, query.EntryID, query.Severity, query.IPAddress, query.SchemaVersion,
-	query.Message, query.Timestamp, query.FieldNone}
+	query.Message, query.Changes, query.Timestamp, query.FieldNone}
 
 // node asks for something that e, one of the corpus, may have.
 func (m *maker) node(e *logentry.Entry, depth int) query.Node {
@@ -123,11 +127,13 @@ func (m *maker) node(e *logentry.Entry, depth int) query.Node {
 		}
 		return query.Not{Node: m.node(e, depth-1)}
 	}
-	switch m.IntN(12) {
+	switch m.IntN(16) {
 	case 0:
 		return query.All{}
 	case 1, 2, 3, 4:
 		return m.term(e)
+	case 12, 13, 14, 15:
+		return m.other(e)
 	case 5, 6:
 		r := query.Range{Field: pick(m, query.Timestamp, query.Timestamp, query.ReceivedAt)}
 		if m.IntN(4) > 0 {
@@ -158,6 +164,8 @@ func (m *maker) term(e *logentry.Entry) query.Node {
 		t.Value = e.TraceID
 	case query.SpanID:
 		t.Value = e.SpanID
+	case query.Changes:
+		t.Value = pick(m, append(append(changes, strings.Repeat("p", query.MaxChange+m.IntN(2))), e.Changes...)...)
 	}
 	if t.Prefix && len(t.Value) > 2 {
 		t.Value = t.Value[:2+m.IntN(len(t.Value)-2)]

@@ -64,6 +64,14 @@ func compileClause(n query.Node) clause {
 		return textClause(n)
 	case query.Range:
 		return rangeClause(n)
+	case query.Interval:
+		return intervalClause(n)
+	case query.Network:
+		return networkClause(n)
+	case query.Value:
+		return valueClause(n)
+	case query.Has:
+		return hasClause(n)
 	}
 	return matchNone
 }
@@ -167,10 +175,18 @@ func termClause(t query.Term) clause {
 	case query.SchemaVersion:
 		return versionClause(t)
 	case query.IPAddress:
-		if field, spelling := address(t.Value); field != "" {
-			return is(field, spelling)
+		field, spelling := address(t.Value)
+		switch {
+		case field == "":
+			return matchNone
+		case field == "ip_address" && strings.Contains(spelling, ":"): // one with a zone is another
+			return clause{json: boolQuery([]string{is(field, spelling).json}, []string{exists("ip_zoned").json})}
 		}
-		return matchNone
+		return is(field, spelling)
+	case query.Changes:
+		if len(t.Value) > query.MaxChange {
+			return matchNone
+		}
 	}
 	name := t.Field.String()
 	switch {

@@ -16,7 +16,10 @@ import (
 )
 
 // documents encodes records. Its memory is used again.
-type documents struct{ tokens []string }
+type documents struct {
+	tokens      []string
+	texts, keys []byte
+}
 
 // takes says whether the index can hold the entry: one without a tenant would belong to all, and times
 // must be nanoseconds in 63 bits. The validator lets nothing else in.
@@ -71,7 +74,13 @@ func (d *documents) append(dst []byte, index []byte, e *logentry.Entry) []byte {
 	dst = appendField(dst, `,"event_id":`, e.EventID)
 	dst = appendAddressField(dst, e.IPAddress)
 	if e.Message != "" {
-		dst = d.appendText(dst, `,"message":"`, e.Message, `"`)
+		n := len(dst)
+		if dst = d.appendText(dst, `,"message":"`, e.Message, `"`); len(dst) == n {
+			dst = append(dst, `,"message":""`...) // it is there, has: says
+		}
+	}
+	if len(e.Changes) > 0 {
+		dst = appendChanges(dst, e.Changes)
 	}
 	if len(e.Metadata) > 0 {
 		dst = d.appendMetadata(dst, e.Metadata)
@@ -136,7 +145,11 @@ func appendAddressField(dst []byte, s string) []byte {
 		return dst
 	}
 	dst = append(append(append(dst, `,"`...), field...), `":`...)
-	return appendString(dst, spelling)
+	dst = appendString(dst, spelling)
+	if bare, _, zoned := strings.Cut(spelling, "%"); zoned {
+		dst = append(append(append(dst, `,"ip_address":"`...), bare...), '"') // it is in a network all the same
+	}
+	return dst
 }
 
 // appendText appends before, the tokens of a text with spaces between them and after; nothing where
@@ -197,21 +210,4 @@ func appendASCIITokens(dst []byte, text string) (out []byte, ok bool) {
 		}
 	}
 	return dst, true
-}
-
-// appendMetadata appends the texts of the metadata as an array, so that no phrase goes from one to the next.
-func (d *documents) appendMetadata(dst []byte, meta jsontext.Value) []byte {
-	start := len(dst)
-	query.MetadataTexts(meta, func(_, text string) bool {
-		before := `,"`
-		if len(dst) == start {
-			before = `,"meta_text":["`
-		}
-		dst = d.appendText(dst, before, text, `"`)
-		return true
-	})
-	if len(dst) == start {
-		return dst
-	}
-	return append(dst, ']')
 }

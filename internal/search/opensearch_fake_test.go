@@ -75,7 +75,7 @@ func (f *fakeOpenSearch) answer(r *http.Request, body string) (status int, answe
 	case strings.HasPrefix(name, "_"):
 		return http.StatusNotFound, "{}"
 	case r.Method == "GET":
-		return http.StatusOK, fmt.Sprintf(`{%q:{"aliases":{"ocelot":{}},"mappings":{"dynamic":"false","_meta":{"ocelot_version":1}}}}`, name)
+		return http.StatusOK, fmt.Sprintf(`{%q:{"aliases":{"ocelot":{}},"mappings":{"dynamic":"false","_meta":{"ocelot_version":2}}}}`, name)
 	}
 	return http.StatusNotFound, "{}"
 }

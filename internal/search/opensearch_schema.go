@@ -17,7 +17,10 @@ import (
 
 // schemaVersion is that of the mapping. A version may only add fields to the one before: what is there
 // already keeps its documents.
-const schemaVersion = 1
+//
+// 1: the fields of an entry, its texts and those of its metadata. 2: values of the metadata, changes, what has
+// a zone by its network; documents of before are not found by them until they are read into the index again.
+const schemaVersion = 2
 
 // longestKeyword is how long a value may be, in UTF-16 units, to be found as a whole: at three bytes each
 // it is below Lucene's 32,766 for a term. What the validator lets in is far shorter.
@@ -52,6 +55,8 @@ func (o *OpenSearch) mapping(settings string) object {
 			"resource_id": found, "session_id": found, "user_agent": found, "request_id": found, "trace_id": found, "span_id": found, "event_id": found,
 			"ip_address": object{"type": "ip"}, "ip_zoned": found, // an address with a zone, which the type ip does not take
 			"message": text, "meta_text": text,
+			"changes": found, "meta_kv": found, "meta_keys": counted, // as opensearch_metadata.go writes them
+			"index_truncated": object{"type": "boolean"},
 		},
 	}
 }

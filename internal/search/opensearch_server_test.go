@@ -70,7 +70,7 @@ func TestOpenSearchUpgradesWhatIsThere(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		version, want int
-	}{{"ours", 1, 1}, {"a newer one", 2, 2}, {"the older one again", 1, 2}} {
+	}{{"ours", 2, 2}, {"a newer one", 3, 3}, {"the older one again", 2, 3}} {
 		o.SetVersion(c.version)
 		for range 2 {
 			if err := o.Migrate(t.Context()); err != nil {

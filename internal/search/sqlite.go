@@ -49,7 +49,7 @@ type SQLite struct {
 }
 
 const (
-	formatVersion = 1
+	formatVersion = 2     // 2: metadata, changes, what is absent, versions by their order
 	filePageSize  = 16384 // an Add writes megabytes; pages of 4 KiB cost a fifth more CPU, mostly in the kernel
 )
 
@@ -61,10 +61,14 @@ var sqliteSchema = []string{
 	"CREATE VIRTUAL TABLE IF NOT EXISTS fts USING fts5(message, meta, content='', columnsize=0, detail=full, tokenize='ascii')",
 }
 
-// NewSQLite opens or makes the index at path. ":memory:" keeps it in memory, for tests.
+// NewSQLite opens or makes the index at path. ":memory:" keeps it in memory, for tests. One of an older format
+// is replaced by an empty one, which Empty tells: the record is then read into it again.
 func NewSQLite(path string, cfg SQLiteConfig) (*SQLite, error) {
 	if cfg.WriterCacheKiB == 0 {
 		cfg.WriterCacheKiB = 8192
+	}
+	if err := removeOutdated(path); err != nil {
+		return nil, err
 	}
 	db, err := sqlite.Open(path, sqlite.Options{Schema: sqliteSchema, WriterCacheKiB: cfg.WriterCacheKiB,
 		ReaderCacheKiB: cfg.ReaderCacheKiB, Readers: cfg.Readers, MaxPages: cfg.MaxPages, PageSize: filePageSize})

@@ -92,13 +92,20 @@ func (b *builder) add(rowid int64, tenant []byte, e *logentry.Entry) {
 		}
 	}
 
-	s[mark] = markText
-	position := uint64(0)
-	query.Texts(e, func(f query.Field, text string) bool {
-		column := uint64(0)
-		if f != query.Message {
-			column = metaColumn
+	s[mark] = markField + byte(query.SchemaVersion)
+	s = appendNumber(s[:mark+1], query.SortBits(float64(e.SchemaVersion)))
+	b.post(s, row)
+	s[mark] = markAbsent
+	for group := range optional {
+		if set := absence(e, group); set != 0 {
+			s = append(s[:mark+1], '0'+byte(group), set)
+			b.post(s, row)
 		}
+	}
+
+	position := uint64(0)
+	text := func(text string, column uint64) {
+		s[mark] = markText
 		b.tokens = query.AppendTokens(b.tokens[:0], text)
 		for _, t := range b.tokens {
 			s = append(s[:mark+1], t...)
@@ -106,9 +113,41 @@ func (b *builder) add(rowid int64, tenant []byte, e *logentry.Entry) {
 			position++
 		}
 		position++ // nobody's: a phrase ends with its text
-		return true
-	})
+	}
+	if e.Message != "" {
+		text(e.Message, 0)
+	}
+	if len(e.Metadata) > 0 {
+		query.Pairs(e.Metadata, func(p query.Pair) bool {
+			s = b.pair(s[:mark+1], row, p)
+			if p.Kind <= query.PairCut {
+				text(p.Text, metaColumn)
+			}
+			return true
+		})
+	}
 	b.scratch = s
+}
+
+// pair posts a scalar of the metadata. s ends with the mark.
+func (b *builder) pair(s []byte, row uint64, p query.Pair) []byte {
+	s[len(s)-1] = markMeta
+	if !p.Present() {
+		s[len(s)-1] = markEmpty
+	}
+	s = appendValue(s, p.Path)
+	switch p.Kind {
+	case query.PairString:
+		s = appendValue(append(s, metaString), p.Text)
+	case query.PairCut:
+		s = appendValue(append(s, metaCut), p.Text)
+	case query.PairNumber:
+		s = appendNumber(append(s, metaNumber), query.SortBits(query.Number(p.Text)))
+	default:
+		s = append(append(s, metaLiteral), p.Text...)
+	}
+	b.post(s, row)
+	return s
 }
 
 // post notes that s is at a place.
@@ -276,7 +315,10 @@ func positions(dst []byte, posts []uint64) (list []byte, from int) {
 	}
 	dst = append(dst, 0, 0, 0) // room for the length
 	last, column := uint64(0), uint64(0)
-	for _, p := range posts {
+	for i, p := range posts {
+		if i > 0 && p == posts[i-1] {
+			continue // twice in an array
+		}
 		if p&metaColumn != column {
 			column, last = metaColumn, 0
 			dst = append(dst, 1, 1)

@@ -212,6 +212,14 @@ func (c *compiler) node(n query.Node) match {
 		return c.text(n)
 	case query.Range:
 		return c.times(n)
+	case query.Interval:
+		return c.interval(n)
+	case query.Network:
+		return c.network(n)
+	case query.Value:
+		return c.value(n)
+	case query.Has:
+		return c.has(n)
 	}
 	return nothing
 }
@@ -276,6 +284,9 @@ func (c *compiler) term(t query.Term) match {
 			return nothing
 		}
 		return match{expr: c.quoted(string(value))}
+	}
+	if t.Field == query.SchemaVersion {
+		return c.version(t)
 	}
 	if len(t.Value) > maxValue || t.Value == "" && !t.Prefix {
 		return nothing
