@@ -77,7 +77,7 @@ func (s *Server) logContext(k *call) error {
 	if b, err = appendEntries(b, older, k.tenant.Slug()); err != nil {
 		return err
 	}
-	if b, err = appendEntry(append(b, `,"entry":`...), rec.JSON, k.tenant.Slug()); err != nil {
+	if b, err = appendRecord(append(b, `,"entry":`...), &rec, k.tenant.Slug()); err != nil {
 		return err
 	}
 	if b, err = appendEntries(append(b, `,"after":`...), newer, k.tenant.Slug()); err != nil {
@@ -139,7 +139,7 @@ func appendEntries(b []byte, found []logentry.Record, slug string) ([]byte, erro
 			b = append(b, ',')
 		}
 		var err error
-		if b, err = appendEntry(b, found[i].JSON, slug); err != nil {
+		if b, err = appendRecord(b, &found[i], slug); err != nil {
 			return nil, err
 		}
 	}

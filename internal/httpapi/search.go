@@ -73,7 +73,7 @@ func (s *Server) searchLogs(k *call) error {
 	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entries", Params: params, Count: len(found), Took: time.Since(started), Source: source}); err != nil {
 		return err
 	}
-	b = appendMeta(b, q, page, source, next, time.Since(started))
+	b = appendMeta(b, q, page, len(page.Hits)-len(found), source, next, time.Since(started))
 	return reply(k.Context, http.StatusOK, b)
 }
 
@@ -111,7 +111,7 @@ func (s *Server) getLog(k *call) error {
 		return err
 	}
 	b := append(make([]byte, 0, len(rec.JSON)+96), `{"data":`...)
-	if b, err = appendEntry(b, rec.JSON, k.tenant.Slug()); err != nil {
+	if b, err = appendRecord(b, &rec, k.tenant.Slug()); err != nil {
 		return err
 	}
 	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entry", ResourceID: id.String(), Count: 1}); err != nil {
@@ -132,6 +132,15 @@ func openAnswer(found []logentry.Record, slug string) ([]byte, error) {
 // idMember is how long the id member is with which the JSON of every record begins: {"id":"…",
 const idMember = len(`{"id":"`) + 36 + len(`",`)
 
+// appendRecord appends a record, and says where not all of its metadata can be found by a search.
+func appendRecord(b []byte, r *logentry.Record, slug string) ([]byte, error) {
+	b, err := appendEntry(b, r.JSON, slug)
+	if err == nil && query.Truncated(r.Metadata) {
+		b = append(b[:len(b)-1], `,"index_truncated":true}`...)
+	}
+	return b, err
+}
+
 // appendEntry appends the JSON of a record with the tenant's public name behind its id.
 func appendEntry(b, record []byte, slug string) ([]byte, error) {
 	if len(record) < idMember || !bytes.HasPrefix(record, []byte(`{"id":"`)) || record[idMember-1] != ',' {
@@ -145,12 +154,17 @@ func appendEntry(b, record []byte, slug string) ([]byte, error) {
 }
 
 // appendMeta appends the rest of a search's answer and closes it. A page that was reached by cursor has no number.
-func appendMeta(b []byte, q query.Query, page query.Page, source, next string, took time.Duration) []byte {
+// expired is how many entries of the page the record does not have any more.
+func appendMeta(b []byte, q query.Query, page query.Page, expired int, source, next string, took time.Duration) []byte {
 	b = append(b, `,"meta":{"took_ms":`...)
 	b = strconv.AppendInt(b, took.Milliseconds(), 10)
 	b = append(b, `,"source":"`...)
 	b = append(b, source...)
-	b = append(b, `","pagination":{"total":`...)
+	b = append(b, '"')
+	if expired > 0 {
+		b = strconv.AppendInt(append(b, `,"expired_count":`...), int64(expired), 10)
+	}
+	b = append(b, `,"pagination":{"total":`...)
 	switch {
 	case page.Total < 0 || q.Total == query.TotalNone:
 		b = append(b, `null,"relation":null`...)

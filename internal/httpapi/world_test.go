@@ -210,6 +210,7 @@ type found struct {
 	Meta struct {
 		TookMS     *int64 `json:"took_ms"`
 		Source     string `json:"source"`
+		Expired    int    `json:"expired_count"`
 		Pagination struct {
 			Total    *int64  `json:"total"`
 			Relation *string `json:"relation"`

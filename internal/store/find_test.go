@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -78,8 +80,13 @@ func findCorpus(t testing.TB, s store.Records) []logentry.Record {
 			case 2: // ties
 				e.Timestamp = m.now.Truncate(time.Second).Add(time.Duration(i % 3))
 			}
-			if i == 70 {
+			switch i {
+			case 70:
 				e.UserID = `we"ird\us/er`
+			case 71, 72:
+				e.Changes = []string{"address.city", "name"}
+			case 73:
+				e.IPAddress, e.SchemaVersion, e.Message = "fe80::1%eth0", 3, ""
 			}
 			records = append(records, recordOf(e))
 		}
@@ -122,10 +129,24 @@ func findFilters(all []logentry.Record) map[string]query.Node {
 		"times out of range":     query.Range{Field: query.Timestamp, To: time.Date(1, 2, 3, 0, 0, 0, 0, time.UTC)},
 		"times beyond range": query.Range{Field: query.Timestamp, From: time.Date(1500, 2, 3, 0, 0, 0, 0, time.UTC),
 			To: time.Date(9000, 2, 3, 0, 0, 0, 0, time.UTC)},
-		"received":            query.Range{Field: query.ReceivedAt, From: some.ReceivedAt, To: late.ReceivedAt},
-		"received and a word": query.And{query.Range{Field: query.ReceivedAt, From: some.ReceivedAt}, query.Text{Tokens: []string{"refund"}}},
-		"not in these times":  query.Not{Node: query.Range{Field: query.Timestamp, From: some.Timestamp}},
-		"either of two times": query.Or{query.Range{Field: query.Timestamp, To: some.Timestamp}, query.Range{Field: query.Timestamp, From: late.Timestamp}},
+		"received":                  query.Range{Field: query.ReceivedAt, From: some.ReceivedAt, To: late.ReceivedAt},
+		"received and a word":       query.And{query.Range{Field: query.ReceivedAt, From: some.ReceivedAt}, query.Text{Tokens: []string{"refund"}}},
+		"severities from one on":    query.Interval{Field: query.Severity, From: 3, To: math.Inf(1)},
+		"versions above one":        query.Interval{Field: query.SchemaVersion, From: 1, To: math.Inf(1), Above: true},
+		"no version":                query.Interval{Field: query.SchemaVersion, From: 3, To: 3, Below: true},
+		"a network":                 query.Network{Prefix: netip.MustParsePrefix("10.0.0.0/9")},
+		"all networks but one":      query.Not{Node: query.Network{Prefix: netip.MustParsePrefix("10.128.0.0/9")}},
+		"metadata":                  query.Value{Path: "region", Text: "eu", Prefix: true},
+		"metadata and a service":    query.And{checkout, query.Value{Path: "currency", Text: "EUR"}},
+		"numbers of the metadata":   query.Interval{Field: query.Metadata, Path: "amount", From: 20, To: 60},
+		"neither metadata nor more": query.Not{Node: query.Or{query.Interval{Field: query.Metadata, Path: "retry", From: 1, To: math.Inf(1)}, errors}},
+		"what differs":              query.Term{Field: query.Changes, Value: "address.", Prefix: true},
+		"what differs in no more":   query.And{query.Has{Field: query.Changes}, query.Not{Node: errors}, query.Range{Field: query.Timestamp, From: some.Timestamp}},
+		"what is there":             query.And{query.Has{Field: query.UserID}, query.Has{Field: query.Severity}, query.Has{Field: query.IPAddress}, query.Has{Field: query.EntryID}},
+		"what is not there":         query.Or{query.Not{Node: query.Has{Field: query.Message}}, query.Not{Node: query.Has{Field: query.SessionID}}},
+		"any metadata":              query.Has{Field: query.Metadata, Path: "region"},
+		"not in these times":        query.Not{Node: query.Range{Field: query.Timestamp, From: some.Timestamp}},
+		"either of two times":       query.Or{query.Range{Field: query.Timestamp, To: some.Timestamp}, query.Range{Field: query.Timestamp, From: late.Timestamp}},
 	}
 }
 

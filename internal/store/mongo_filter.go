@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -13,7 +14,11 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// mongoFilter is the filter that finds what n asks for. Text is refused: it is the index's to find.
+// errNotFiltered says that MongoDB can't be asked for something: what a document does not have as a field.
+var errNotFiltered = errors.New("a filter of MongoDB can't say this")
+
+// mongoFilter is the filter that finds what n asks for. Text is refused, it is the index's to find, and so are
+// metadata, changes, networks and the presence of what is no field of a document, with errNotFiltered.
 func mongoFilter(n query.Node) (bson.D, error) {
 	switch n := n.(type) {
 	case nil, query.All:
@@ -25,13 +30,63 @@ func mongoFilter(n query.Node) (bson.D, error) {
 	case query.Not:
 		return mongoFilters("$nor", []query.Node{n.Node}, nil)
 	case query.Term:
+		if n.Field == query.Changes {
+			return nil, errNotFiltered
+		}
 		return mongoTerm(n), nil
+	case query.Interval:
+		return mongoInterval(n)
+	case query.Has:
+		return mongoHas(n)
+	case query.Value, query.Network:
+		return nil, errNotFiltered
 	case query.Range:
 		return mongoRange(n), nil
 	case query.Text:
-		return nil, fault.New(fault.Unavailable, "search_unavailable", "text can't be searched for at the moment: leave it out, or try again later")
+		return nil, errTextUnavailable
 	}
 	return mongoNothing(), nil
+}
+
+var errTextUnavailable = fault.New(fault.Unavailable, "search_unavailable", "text can't be searched for at the moment: leave it out, or try again later")
+
+// mongoInterval compares numbers of fields.
+func mongoInterval(n query.Interval) (bson.D, error) {
+	field := mongoSchema
+	switch n.Field {
+	case query.SchemaVersion:
+	case query.Severity:
+		field = mongoSeverity // which is absent where there is none
+	default:
+		return nil, errNotFiltered
+	}
+	from, to := "$gte", "$lte"
+	if n.Above {
+		from = "$gt"
+	}
+	if n.Below {
+		to = "$lt"
+	}
+	return bson.D{{Key: field, Value: bson.D{{Key: from, Value: n.From}, {Key: to, Value: n.To}}}}, nil
+}
+
+// mongoHas asks for fields that are absent where they are empty.
+func mongoHas(h query.Has) (bson.D, error) {
+	field := ""
+	switch h.Field {
+	case query.EntryID, query.Timestamp, query.ReceivedAt, query.SchemaVersion:
+		return bson.D{}, nil
+	case query.Severity:
+		field = mongoSeverity
+	case query.IPAddress:
+		field = mongoAddress
+	default:
+		var ok bool
+		if field, ok = mongoTexts[h.Field]; !ok {
+			return nil, errNotFiltered
+		}
+	}
+	return bson.D{{Key: field, Value: bson.D{{Key: "$exists", Value: true}}}}, nil
 }
 
 // mongoFilters joins nodes by an operator, which MongoDB does not take without any.

@@ -10,7 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// Find answers a query from the record, without text. Orders by timestamp walk the index of times and
+// Find answers a query from the record, without text. What MongoDB can't be asked for is looked for in the records
+// that the rest of the filter leaves. Orders by timestamp walk the index of times and
 // look into the entries only where the filter needs them. Orders by received_at have no index, which
 // each Put would pay for: they go over all entries of the tenant that the filter's times allow.
 func (m *Mongo) Find(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error) {
@@ -19,10 +20,10 @@ func (m *Mongo) Find(ctx context.Context, t auth.Tenant, q query.Query) (query.P
 		return query.Page{}, err
 	}
 	defer done()
-	filter, err := mongoFilter(q.Where)
-	if err != nil {
-		return query.Page{}, err
+	if hasText(q.Where) {
+		return query.Page{}, errTextUnavailable
 	}
+	filter, exact := mongoPushed(q.Where)
 	page := query.Page{Exact: q.Total != query.TotalNone}
 	if q.Total == query.TotalNone {
 		page.Total = -1
@@ -31,6 +32,10 @@ func (m *Mongo) Find(ctx context.Context, t auth.Tenant, q query.Query) (query.P
 		return page, nil
 	}
 	where := append(bson.D{{Key: mongoTenant, Value: t.ID()}}, filter...)
+	if !exact {
+		err := m.look(ctx, where, q, &page)
+		return page, mongoFault(err, "look for entries")
+	}
 	if page.Hits, page.More, err = m.hits(ctx, where, q); err != nil {
 		return query.Page{}, mongoFault(err, "find entries")
 	}

@@ -104,8 +104,10 @@ func (f *finding) filtered(ctx context.Context) (hits []hit, total int64, err er
 }
 
 // countTo is where counting may stop.
-func (f *finding) countTo() int64 {
-	switch f.q.Total {
+func (f *finding) countTo() int64 { return countTo(f.q.Total) }
+
+func countTo(t query.Total) int64 {
+	switch t {
 	case query.TotalNone:
 		return 0
 	case query.TotalBounded:

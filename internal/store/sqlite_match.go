@@ -170,7 +170,7 @@ func mayMatch(n query.Node, text []byte) bool {
 
 // literal says whether a value that t matches stands in the JSON as it is in t.
 func literal(t query.Term) bool {
-	if t.Field == query.IPAddress || t.Field == query.SchemaVersion {
+	if t.Field == query.IPAddress || t.Field == query.SchemaVersion || t.Field == query.Changes { // which are made of a path's names
 		return false
 	}
 	for i := range len(t.Value) {
