@@ -119,6 +119,9 @@ func FuzzNumbers(f *testing.F) {
 		if (x < y) != (query.SortBits(x) < query.SortBits(y)) || (x == y) != (query.SortBits(x) == query.SortBits(y)) {
 			t.Errorf("%s and %s sort as %x and %x", a, b, query.SortBits(x), query.SortBits(y))
 		}
+		if back := query.FromSortBits(query.SortBits(x)); back != x {
+			t.Errorf("%s comes back as %v", a, back)
+		}
 		n := query.Interval{From: x, To: y, Above: above, Below: below}
 		least, most, ok := n.SortedBetween()
 		if in := ok && least <= query.SortBits(z) && query.SortBits(z) <= most; in != n.Has(z) {

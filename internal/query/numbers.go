@@ -83,6 +83,14 @@ func SortBits(v float64) uint64 {
 	return bits | 1<<63
 }
 
+// FromSortBits is the number of its bits.
+func FromSortBits(bits uint64) float64 {
+	if bits>>63 == 1 {
+		return math.Float64frombits(bits &^ (1 << 63))
+	}
+	return math.Float64frombits(^bits)
+}
+
 // SortedBetween are the SortBits of the least and the greatest number in the interval; ok is false where there
 // are none.
 func (n Interval) SortedBetween() (least, most uint64, ok bool) {

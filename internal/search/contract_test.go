@@ -31,6 +31,7 @@ func testIndex(t *testing.T, open func(t *testing.T) backend) {
 	}{
 		{"an index is empty until something is added", testEmpty},
 		{"it finds what the meaning of the tree says, in order, page by page", testOracle},
+		{"it finds what each line of the language says", testLanguage},
 		{"an entry is found once however often it was added", testIdempotent},
 		{"concurrent Adds of the same entries index each once", testConcurrent},
 		{"a search never finds another tenant's entries", testIsolation},

@@ -176,11 +176,8 @@ func termClause(t query.Term) clause {
 		return versionClause(t)
 	case query.IPAddress:
 		field, spelling := address(t.Value)
-		switch {
-		case field == "":
+		if field == "" {
 			return matchNone
-		case field == "ip_address" && strings.Contains(spelling, ":"): // one with a zone is another
-			return clause{json: boolQuery([]string{is(field, spelling).json}, []string{exists("ip_zoned").json})}
 		}
 		return is(field, spelling)
 	case query.Changes:

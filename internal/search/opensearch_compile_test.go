@@ -65,6 +65,9 @@ func TestGoldenSearches(t *testing.T) {
 		c.q.Limit = 50
 		fmt.Fprintf(&b, "%s\n%s\n\n", c.name, search.SearchBody("qivthlmhyfek", c.q))
 	}
+	for _, c := range valueNodes() {
+		fmt.Fprintf(&b, "%s\n%s\n\n", c.name, search.SearchBody("qivthlmhyfek", query.Query{Where: c.node, Limit: 50}))
+	}
 	golden(t, "opensearch_search.golden", b.String())
 }
 

@@ -147,7 +147,7 @@ func appendAddressField(dst []byte, s string) []byte {
 	dst = append(append(append(dst, `,"`...), field...), `":`...)
 	dst = appendString(dst, spelling)
 	if bare, _, zoned := strings.Cut(spelling, "%"); zoned {
-		dst = append(append(append(dst, `,"ip_address":"`...), bare...), '"') // it is in a network all the same
+		dst = append(append(append(dst, `,"ip_bare":"`...), bare...), '"') // it is in a network all the same
 	}
 	return dst
 }

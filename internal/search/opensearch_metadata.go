@@ -206,7 +206,11 @@ func networkClause(n query.Network) clause {
 	if !n.Prefix.IsValid() {
 		return matchNone
 	}
-	return is("ip_address", n.Prefix.String())
+	network := n.Prefix.String()
+	if n.Prefix.Addr().Is4() {
+		return is("ip_address", network)
+	}
+	return anyOf([]string{is("ip_address", network).json, is("ip_bare", network).json}) // with a zone it is IPv6
 }
 
 func hasClause(h query.Has) clause {

@@ -47,6 +47,9 @@ func TestCompiledMatch(t *testing.T) {
 	} {
 		out.WriteString(c.name + "\n" + printed(c.where) + "\n")
 	}
+	for _, c := range valueNodes() {
+		out.WriteString(c.name + "\n" + printed(c.node) + "\n")
+	}
 	const golden = "testdata/match.golden"
 	if *update {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {

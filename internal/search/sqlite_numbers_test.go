@@ -22,6 +22,9 @@ func FuzzNumberPieces(f *testing.F) {
 		}
 		n := query.Interval{From: from, To: to, Above: above, Below: below}
 		own := string(appendNumber(nil, query.SortBits(v)))
+		if back := numberOf([]byte(own)); back != v {
+			t.Errorf("%v comes back as %v", v, back)
+		}
 		found := 0
 		pieces := numberPieces(n)
 		for _, p := range pieces {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -250,8 +251,11 @@ func (c *counter) facet(f query.Field, top int) (Facet, error) {
 
 // facetValue is the value that a term has behind its mark.
 func facetValue(f query.Field, term []byte) (string, bool) {
-	if f == query.IPAddress {
+	switch f {
+	case query.IPAddress:
 		return addressValue(term)
+	case query.SchemaVersion:
+		return strconv.FormatFloat(numberOf(term), 'f', -1, 64), true
 	}
 	return termValue(term), true
 }

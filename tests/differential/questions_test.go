@@ -170,8 +170,11 @@ func (m *maker) expression(tenant string, depth int) string {
 		}
 		return "(" + a + ")" + pick(m, " ", "  ", "\t") + pick(m, "NOT ", "-", "") + m.fieldTerm(tenant)
 	}
-	if m.IntN(2) == 0 {
+	switch m.IntN(6) {
+	case 0, 1:
 		return m.textTerm(tenant)
+	case 2, 3:
+		return m.valueTerm(tenant)
 	}
 	return m.fieldTerm(tenant)
 }
@@ -186,6 +189,9 @@ func (m *maker) spoilt(q string) string {
 
 // filter is a parameter that filters.
 func (m *maker) filter(tenant string) [2]string {
+	if m.IntN(3) == 0 {
+		return m.valueFilter(tenant)
+	}
 	name := pick(m, append(wholeFields, "service", "action", "severity", "ip_address", "schema_version")...)
 	var v string
 	switch name {
@@ -326,6 +332,7 @@ func chosen(as string) (all []question) {
 	ask("service", "!billing", "service", "!auth", "limit", "1000")
 	ask("q", "service:billing", "q", "service:auth")
 	ask("lvel", "error", "limit", "x", "sort", "y", "q", "(", "service", "", "tenant", "zeta", "start_time", "z")
+	all = append(all, chosenValues(as)...)
 	ask("metadata.region", "eu")
 	ask("message", "x")
 	ask("timestamp", "2025-01-01")
