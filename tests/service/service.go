@@ -88,6 +88,23 @@ func DeployApart(tb testing.TB, servers *Servers, workers int, apiEnv, workerEnv
 	return s
 }
 
+// AddAPI starts another API process on the same servers, with the same settings and env, and returns its address once
+// it is ready.
+func (s *System) AddAPI(env ...string) string {
+	s.tb.Helper()
+	port := freePort(s.tb)
+	url := "http://127.0.0.1:" + port
+	p := NewProcess(s.tb, "api", nil, slices.Concat(s.env, env, []string{"METRICS_PORT=" + freePort(s.tb), "PORT=" + port})...)
+	if err := p.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	Eventually(s.tb, time.Minute, func() (bool, string) {
+		a, err := Client{URL: url}.Do(s.tb.Context(), http.MethodGet, "/health/ready", nil)
+		return err == nil && a.Status == http.StatusOK, fmt.Sprint("another API is not ready: ", a.Status, err)
+	})
+	return url
+}
+
 // handedOut are the ports that freePort gave.
 var handedOut sync.Map
 
