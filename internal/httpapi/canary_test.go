@@ -69,10 +69,16 @@ func TestNothingOfATenantIsSeenByAnother(t *testing.T) {
 		"writer": authHeader(t, "zeta", "writer"), "reader": authHeader(t, "zeta", "reader"), "admin": authHeader(t, "zeta", "admin"),
 		"admin of a tenant that is gone": authHeader(t, "gone", "admin"), "a role that nobody knows": authHeader(t, "zeta"),
 	}
-	probes, seen := 0, 0
+	probes, seen, at, every := 0, 0, 0, 1
+	if testing.Short() {
+		every = 11 // shares no factor with the numbers of forms, so that each of them is asked
+	}
 	for name, header := range callers {
 		for _, r := range routes {
 			for _, p := range probesOf(r, acme, header) {
+				if at++; at%every != 0 {
+					continue
+				}
 				probes++
 				what, out := p.send(t, client, address)
 				for _, c := range acme.canaries {
@@ -97,7 +103,7 @@ func TestNothingOfATenantIsSeenByAnother(t *testing.T) {
 			t.Errorf("the log has %q", c)
 		}
 	}
-	if probes < 5_000 {
+	if probes < 5_000/every {
 		t.Errorf("only %d probes", probes)
 	}
 	t.Logf("%d probes", probes)
