@@ -25,6 +25,8 @@ var routes = []route{
 	{http.MethodPost, "/api/v1/logs/bulk", writers, false, (*Server).postLogs},
 	{http.MethodGet, "/api/v1/logs", readers, true, (*Server).searchLogs},
 	{http.MethodGet, "/api/v1/logs/stats", readers, true, (*Server).logStats},
+	{http.MethodGet, "/api/v1/logs/fields", readers, true, (*Server).listFields},
+	{http.MethodGet, "/api/v1/logs/fields/:name/values", readers, true, (*Server).listValues},
 	{http.MethodGet, "/api/v1/logs/:id", readers, false, (*Server).getLog},
 	{http.MethodGet, "/api/v1/logs/:id/context", readers, true, (*Server).logContext},
 	{http.MethodPost, "/events", writers, false, (*Server).postEvent},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,6 +24,29 @@ type statsAnswer struct {
 	Relation  string                  `json:"relation"`
 	Facets    map[string][]valueCount `json:"facets,omitzero"`
 	Histogram *histogram              `json:"histogram,omitzero"`
+	Metrics   map[string]metric       `json:"metrics,omitzero"`
+}
+
+// summary is of numbers. What has no value, because there are no numbers or none that JSON has a form for, is null.
+type summary struct {
+	Count int64    `json:"count"`
+	Sum   *float64 `json:"sum"`
+	Min   *float64 `json:"min"`
+	Max   *float64 `json:"max"`
+	Avg   *float64 `json:"avg"`
+	P50   *float64 `json:"p50"`
+	P95   *float64 `json:"p95"`
+	P99   *float64 `json:"p99"`
+}
+
+type metric struct {
+	summary
+	Groups []group `json:"groups,omitzero"`
+}
+
+type group struct {
+	Value string `json:"value"`
+	summary
 }
 
 type valueCount struct {
@@ -50,7 +74,7 @@ type statsMeta struct {
 // logStats counts what the filters of the URL find.
 func (s *Server) logStats(k *call) error {
 	started := time.Now()
-	q, params, err := asked(k, started, "facets", "top", "interval")
+	q, params, err := asked(k, started, "facets", "top", "interval", "metrics", "group_by")
 	if err != nil {
 		return err
 	}
@@ -77,6 +101,12 @@ func (s *Server) logStats(k *call) error {
 	if h := found.Histogram; h != nil {
 		answer.Histogram = &histogram{Interval: intervalText(h.Interval), Buckets: buckets(h.Buckets)}
 	}
+	if len(found.Metrics) > 0 {
+		answer.Metrics = map[string]metric{}
+	}
+	for _, m := range found.Metrics {
+		answer.Metrics["metadata."+m.Path] = metric{summaryOf(m.Summary), groups(m.Groups, r.GroupBy)}
+	}
 	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "counts", Params: params, Took: time.Since(started), Source: "index"}); err != nil {
 		return err
 	}
@@ -88,6 +118,34 @@ func counts(values []search.Count) []valueCount {
 	out := make([]valueCount, len(values))
 	for i, v := range values {
 		out[i] = valueCount(v)
+	}
+	return out
+}
+
+func summaryOf(s search.Summary) summary {
+	out := summary{Count: s.Count}
+	if s.Count == 0 {
+		return out
+	}
+	for _, v := range []struct {
+		from float64
+		to   **float64
+	}{{s.Sum, &out.Sum}, {s.Min, &out.Min}, {s.Max, &out.Max}, {s.Avg, &out.Avg}, {s.P50, &out.P50}, {s.P95, &out.P95}, {s.P99, &out.P99}} {
+		if !math.IsInf(v.from, 0) && !math.IsNaN(v.from) {
+			*v.to = &v.from
+		}
+	}
+	return out
+}
+
+// groups are there, even without one, where they were asked for.
+func groups(found []search.Group, by query.Field) []group {
+	if by == query.FieldNone {
+		return nil
+	}
+	out := make([]group, len(found))
+	for i, g := range found {
+		out[i] = group{g.Value, summaryOf(g.Summary)}
 	}
 	return out
 }
@@ -171,7 +229,37 @@ func statsRequest(params query.Params) (r search.StatsRequest, err error) {
 			return r, err
 		}
 	}
-	return r, nil
+	return r, metrics(params, &r)
+}
+
+// metrics reads which numbers are to be summed up, and by what.
+func metrics(params query.Params, r *search.StatsRequest) error {
+	v, ok := first(params, "metrics")
+	if by, grouped := first(params, "group_by"); grouped {
+		if !ok {
+			return badParameter("group_by", "metric_invalid", "metrics are what is grouped: name some")
+		}
+		var err error
+		if r.GroupBy, err = facetNamed("group_by", by); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return nil
+	}
+	for name := range strings.SplitSeq(v, ",") {
+		path, isMetadata := strings.CutPrefix(name, "metadata.")
+		if err := search.CheckMetric(path); err != nil || !isMetadata {
+			return badParameter("metrics", "metric_invalid", "a metric is metadata. and a path such as order.amount: at most 60 letters, digits and underscores; dots and signs take two")
+		}
+		if !slices.Contains(r.Metrics, path) {
+			r.Metrics = append(r.Metrics, path)
+		}
+	}
+	if len(r.Metrics) > search.MaxMetrics {
+		return badParameter("metrics", "metric_invalid", fmt.Sprintf("at most %d metrics at once", search.MaxMetrics))
+	}
+	return nil
 }
 
 func first(params query.Params, name string) (string, bool) {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -60,11 +61,16 @@ func TestStatsCountWhatIsNamed(t *testing.T) {
 		"":                   `{"data":{"total":5,"relation":"eq"},"meta":{"source":"index"}}`,
 		"service=nothing":    `{"data":{"total":0,"relation":"eq"},"meta":{"source":"index"}}`,
 		"q=-service:billing": `{"data":{"total":2,"relation":"eq"},"meta":{"source":"index"}}`,
-		"facets=service,user_id&top=1&user_id=ada&user_id=bob":        `{"data":{"total":3,"relation":"eq","facets":{"service":[{"value":"billing","count":2}],"user_id":[{"value":"ada","count":2}]}},"meta":{"source":"index"}}`,
-		"facets=action&q=alone":                                       `{"data":{"total":1,"relation":"eq","facets":{"action":[]}},"meta":{"source":"index"}}`,
-		"interval=3m":                                                 `{"data":{"total":5,"relation":"eq","histogram":{"interval":"3m","buckets":[{"start":"2026-01-31T12:00:00Z","count":3,"by_severity":{"INFO":3}},{"start":"2026-01-31T12:03:00Z","count":2,"by_severity":{"INFO":2}}]}},"meta":{"source":"index"}}`,
-		"interval=off":                                                `{"data":{"total":5,"relation":"eq"},"meta":{"source":"index"}}`,
-		"interval=auto&end_time=2026-01-31T12:00:00.1Z":               `{"data":{"total":1,"relation":"eq","histogram":{"interval":"1s","buckets":[{"start":"2026-01-31T12:00:00Z","count":1,"by_severity":{"INFO":1}}]}},"meta":{"source":"index"}}`,
+		"facets=service,user_id&top=1&user_id=ada&user_id=bob": `{"data":{"total":3,"relation":"eq","facets":{"service":[{"value":"billing","count":2}],"user_id":[{"value":"ada","count":2}]}},"meta":{"source":"index"}}`,
+		"facets=action&q=alone":                                `{"data":{"total":1,"relation":"eq","facets":{"action":[]}},"meta":{"source":"index"}}`,
+		"interval=3m":                                          `{"data":{"total":5,"relation":"eq","histogram":{"interval":"3m","buckets":[{"start":"2026-01-31T12:00:00Z","count":3,"by_severity":{"INFO":3}},{"start":"2026-01-31T12:03:00Z","count":2,"by_severity":{"INFO":2}}]}},"meta":{"source":"index"}}`,
+		"interval=off":                                         `{"data":{"total":5,"relation":"eq"},"meta":{"source":"index"}}`,
+		"interval=auto&end_time=2026-01-31T12:00:00.1Z":        `{"data":{"total":1,"relation":"eq","histogram":{"interval":"1s","buckets":[{"start":"2026-01-31T12:00:00Z","count":1,"by_severity":{"INFO":1}}]}},"meta":{"source":"index"}}`,
+		"metrics=metadata.n,metadata.region": `{"data":{"total":5,"relation":"eq","metrics":{"metadata.n":{"count":2,"sum":3,"min":1,"max":2,"avg":1.5,"p50":1,"p95":2,"p99":2},` +
+			`"metadata.region":{"count":0,"sum":null,"min":null,"max":null,"avg":null,"p50":null,"p95":null,"p99":null}}},"meta":{"source":"index"}}`,
+		"metrics=metadata.n&group_by=service&service=billing": `{"data":{"total":3,"relation":"eq","metrics":{"metadata.n":{"count":1,"sum":2,"min":2,"max":2,"avg":2,"p50":2,"p95":2,"p99":2,` +
+			`"groups":[{"value":"billing","count":1,"sum":2,"min":2,"max":2,"avg":2,"p50":2,"p95":2,"p99":2}]}}},"meta":{"source":"index"}}`,
+		"metrics=metadata.canary&group_by=action":                     `{"data":{"total":5,"relation":"eq","metrics":{"metadata.canary":{"count":0,"sum":null,"min":null,"max":null,"avg":null,"p50":null,"p95":null,"p99":null,"groups":[]}}},"meta":{"source":"index"}}`,
 		"facets=severity,severity,schema_version&start_time=now-100h": `{"data":{"total":0,"relation":"eq","facets":{"severity":[],"schema_version":[]}},"meta":{"source":"index"}}`,
 	} {
 		same(t, params, w.do(t, reader, http.MethodGet, "/api/v1/logs/stats?"+params, ""), want)
@@ -261,10 +267,67 @@ func TestAnalyticsOfTheOlderService(t *testing.T) {
 		`{"points":[{"ts":"2026-01-29T12:00:00Z","count":1},{"ts":"2026-01-31T12:00:00Z","count":2},{"ts":"2026-01-31T12:02:00Z","count":2},{"ts":"2026-01-31T12:04:00Z","count":1}]}`)
 }
 
+func TestFieldsAndTheirValues(t *testing.T) {
+	w := newWorld(t)
+	some(t, w)
+	w.put(t, "acme", logentry.Entry{Message: "huge", Timestamp: noon, Metadata: []byte(`{"n":"text","list":[1,2,"x"],"none":null}`)})
+	reader := authHeader(t, "acme", "reader")
+	a := w.do(t, reader, http.MethodGet, "/api/v1/logs/fields", "")
+	var fields struct {
+		Data []struct {
+			Name          string
+			Types         []string
+			Facet, Values bool
+			Seen          int
+		}
+		Meta struct{ Sampled int }
+	}
+	if err := json.Unmarshal(a.body, &fields); err != nil || a.status != http.StatusOK || fields.Meta.Sampled != 6 {
+		t.Fatalf("%d %s, %v", a.status, a.body, err)
+	}
+	got := map[string]string{}
+	for _, f := range fields.Data {
+		got[f.Name] = fmt.Sprint(f.Types, f.Facet, f.Values, f.Seen)
+	}
+	for name, want := range map[string]string{
+		"service": "[keyword] true true 0", "message": "[text] false false 0", "timestamp": "[time] false false 0", "session_id": "[keyword] false false 0", "ip_address": "[ip] true true 0",
+		"metadata.n": "[number string] false true 3", "metadata.region": "[string] false true 3", "metadata.deep.x": "[boolean] false true 1", "metadata.list": "[number string] false true 1", "metadata.none": "[null] false true 1",
+		"metadata.canary": "", "tenant_id": "",
+	} {
+		if got[name] != want {
+			t.Errorf("%s: %s, want %s", name, got[name], want)
+		}
+	}
+	for target, want := range map[string]string{
+		"service/values":                         `{"data":[{"value":"billing","count":3},{"value":"boot","count":1}],"meta":{}}`,
+		"service/values?prefix=bo":               `{"data":[{"value":"boot","count":1}],"meta":{}}`,
+		"service/values?prefix=can":              `{"data":[],"meta":{}}`,
+		"service/values?limit=1&user_id=!nobody": `{"data":[{"value":"billing","count":3}],"meta":{}}`,
+		"severity/values?prefix=I":               `{"data":[{"value":"INFO","count":6}],"meta":{}}`,
+		"schema_version/values":                  `{"data":[{"value":"1","count":6}],"meta":{}}`,
+		"metadata.region/values":                 `{"data":[{"value":"eu","count":2},{"value":"us","count":1}],"meta":{"sampled":6}}`,
+		"metadata.region/values?prefix=u":        `{"data":[{"value":"us","count":1}],"meta":{"sampled":6}}`,
+		"metadata.region/values?service=billing": `{"data":[{"value":"eu","count":1}],"meta":{"sampled":3}}`,
+		"metadata.canary/values":                 `{"data":[],"meta":{"sampled":6}}`,
+	} {
+		same(t, target, w.do(t, reader, http.MethodGet, "/api/v1/logs/fields/"+target, ""), want)
+	}
+	for target, code := range map[string]string{
+		"tenant_id/values": "field_not_allowed", "_index/values": "field_not_allowed", "message/values": "field_not_allowed", "metadata./values": "field_not_allowed", "%ff/values": "field_not_allowed",
+		"service/values?limit=0": "limit_invalid", "service/values?limit=101": "limit_invalid", "service/values?cursor=x": "unknown_parameter", "service/values?prefix=a&prefix=b": "repeated_parameter",
+	} {
+		if a := w.do(t, reader, http.MethodGet, "/api/v1/logs/fields/"+target, ""); a.status != http.StatusBadRequest || a.problem().Code != code {
+			t.Errorf("%s: %d %s", target, a.status, a.body)
+		}
+	}
+}
+
 func TestCountsAndWhatIsAroundAreNoted(t *testing.T) {
 	for target, want := range map[string]audit.Event{
 		"/api/v1/logs/stats?facets=user_id":   {ResourceType: "counts", Params: map[string][]string{"facets": {"user_id"}}},
 		"/api/v1/logs/ID/context?before=1":    {ResourceType: "entries", ResourceID: "ID", Count: 4, Params: map[string][]string{"before": {"1"}}},
+		"/api/v1/logs/fields?service=billing": {ResourceType: "fields", Params: map[string][]string{"service": {"billing"}}},
+		"/api/v1/logs/fields/service/values":  {ResourceType: "fields", ResourceID: "service", Params: map[string][]string{}},
 		"/events/billing?limit=2":             {ResourceType: "entries", ResourceID: "billing", Count: 2, Params: map[string][]string{"limit": {"2"}}},
 		"/analytics/summary?service=billing":  {ResourceType: "counts", Params: map[string][]string{"service": {"billing"}}},
 		"/analytics/timeline?service=billing": {ResourceType: "counts", Params: map[string][]string{"service": {"billing"}}},

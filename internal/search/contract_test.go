@@ -47,7 +47,7 @@ func testIndex(t *testing.T, open func(t *testing.T) backend) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
-	for _, c := range statsCases {
+	for _, c := range append(statsCases, metricCases...) {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
 }

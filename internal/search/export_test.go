@@ -33,3 +33,6 @@ func CompareValues(f query.Field, a, b string) int { return compareValues(f, a, 
 
 // AllBut takes an expression apart that is all of a tenant's entries but some.
 func AllBut(match, all string) (but string, ok bool) { return allBut(match, all) }
+
+// SortCounts is the order of a facet.
+func SortCounts(f query.Field, counts []Count, top int) []Count { return sortCounts(f, counts, top) }

@@ -17,8 +17,8 @@ import (
 
 // documents encodes records. Its memory is used again.
 type documents struct {
-	tokens      []string
-	texts, keys []byte
+	tokens            []string
+	texts, keys, nums []byte
 }
 
 // takes says whether the index can hold the entry: one without a tenant would belong to all, and times

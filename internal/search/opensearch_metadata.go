@@ -11,12 +11,13 @@ import (
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
-// The metadata of a document is three arrays, whatever names entries use:
+// The metadata of a document is four arrays, whatever names entries use:
 //
 //	meta_text  its texts, cut into tokens, one element each so that no phrase goes from one to the next
 //	meta_keys  the paths where there is something
 //	meta_kv    path and value: region=eu-west-1, cached:true, took_ms#c05ec, and note~… for the beginning of a
 //	           string that is too long. In paths \ stands before \ and the four signs.
+//	meta_num   the numbers among them once more, to be counted: nothing else of the metadata is
 //
 // Numbers are their query.SortBits in hex without the zeros at the end, which sort as the numbers do, so that a
 // range of numbers is a range of terms.
@@ -29,15 +30,22 @@ const (
 
 // appendMetadata appends the arrays, and whether there is more than they hold.
 func (d *documents) appendMetadata(dst []byte, meta jsontext.Value) []byte {
-	const kv, texts, keys = `,"meta_kv":[`, `,"meta_text":[`, `,"meta_keys":[`
-	d.texts, d.keys = append(d.texts[:0], texts...), append(d.keys[:0], keys...)
+	const kv, texts, keys, nums = `,"meta_kv":[`, `,"meta_text":[`, `,"meta_keys":[`, `,"meta_num":[`
+	d.texts, d.keys, d.nums = append(d.texts[:0], texts...), append(d.keys[:0], keys...), append(d.nums[:0], nums...)
 	start, last := len(dst), ""
 	dst = append(dst, kv...)
 	truncated := query.Pairs(meta, func(p query.Pair) bool {
 		if len(dst) > start+len(kv) {
 			dst = append(dst, ',')
 		}
+		begin := len(dst)
 		dst = appendPair(dst, p)
+		if p.Kind == query.PairNumber {
+			if len(d.nums) > len(nums) {
+				d.nums = append(d.nums, ',')
+			}
+			d.nums = append(d.nums, dst[begin:]...)
+		}
 		if p.Kind <= query.PairCut {
 			before := `,"`
 			if len(d.texts) == len(texts) {
@@ -63,6 +71,9 @@ func (d *documents) appendMetadata(dst []byte, meta jsontext.Value) []byte {
 	}
 	if len(d.keys) > len(keys) {
 		dst = append(append(dst, d.keys...), ']')
+	}
+	if len(d.nums) > len(nums) {
+		dst = append(append(dst, d.nums...), ']')
 	}
 	if truncated {
 		dst = append(dst, `,"index_truncated":true`...)

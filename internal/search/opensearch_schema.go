@@ -57,6 +57,7 @@ func (o *OpenSearch) mapping(settings string) object {
 			"ip_bare": object{"type": "ip", "doc_values": false}, // that without its zone
 			"message": text, "meta_text": text,
 			"changes": found, "meta_kv": found, "meta_keys": counted, // as opensearch_metadata.go writes them
+			"meta_num":        object{"type": "keyword", "ignore_above": longestKeyword, "index": false},
 			"index_truncated": object{"type": "boolean"},
 		},
 	}

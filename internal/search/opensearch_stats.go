@@ -29,6 +29,7 @@ const statsQuery = lenient + "&allow_partial_search_results=false&batched_reduce
 type aggregation struct {
 	Value   *float64            `json:"value"` // of a minimum or a maximum: milliseconds; nil where nothing matches
 	Error   int64               `json:"doc_count_error_upper_bound"`
+	Others  int64               `json:"sum_other_doc_count"` // of values that are not among the buckets
 	Buckets []aggregationBucket `json:"buckets"`
 }
 
@@ -41,6 +42,10 @@ type aggregationBucket struct {
 			Count int64 `json:"doc_count"`
 		} `json:"buckets"`
 	} `json:"severities"`
+	Numbers struct {
+		Others  int64               `json:"sum_other_doc_count"`
+		Buckets []aggregationBucket `json:"buckets"`
+	} `json:"numbers"`
 }
 
 // key is the key as text: that of a string, or the digits of a number.
@@ -83,6 +88,13 @@ func (o *OpenSearch) Stats(ctx context.Context, t auth.Tenant, q query.Query, r 
 			return Stats{}, err
 		}
 		s.Facets = append(s.Facets, facet)
+	}
+	for _, path := range r.Metrics {
+		m, err := o.metric(ctx, t, q, path, r.GroupBy, r.Top)
+		if err != nil {
+			return Stats{}, err
+		}
+		s.Metrics = append(s.Metrics, m)
 	}
 	if !r.Interval.wanted() {
 		return s, nil

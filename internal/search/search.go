@@ -39,7 +39,8 @@ type Index interface {
 	// from the record. Kind Timeout where the query took longer than ctx allows.
 	Search(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
 	// Stats counts the entries that Where of q asks for; the rest of q means nothing here. Kind Malformed, code
-	// too_many_buckets, where the interval is too short for the times of the entries; kind Timeout as in Search.
+	// too_many_buckets, where the interval is too short for the times of the entries, or too_many_numbers, where a
+	// metric has more than MaxNumbers; kind Timeout as in Search.
 	Stats(ctx context.Context, t auth.Tenant, q query.Query, r StatsRequest) (Stats, error)
 	// Empty says whether nothing was ever indexed, in which case the record must be read into it.
 	Empty(ctx context.Context) (bool, error)

@@ -22,18 +22,6 @@ func appendNumber(dst []byte, bits uint64) []byte {
 	return dst
 }
 
-// numberOf is the number of digits that appendNumber wrote.
-func numberOf(own []byte) float64 {
-	bits := uint64(0)
-	for i := range digits {
-		bits <<= digitBits
-		if i < len(own) {
-			bits |= uint64(own[i] - '0')
-		}
-	}
-	return query.FromSortBits(bits)
-}
-
 // numberPiece is a beginning of digits, or with whole all the digits of one number.
 type numberPiece struct {
 	digits string

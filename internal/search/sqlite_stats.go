@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -96,6 +97,13 @@ func (c *counter) count(r StatsRequest) (s Stats, err error) {
 			return s, err
 		}
 		s.Facets = append(s.Facets, facet)
+	}
+	for _, path := range r.Metrics {
+		m, err := c.metric(path, r.GroupBy, r.Top)
+		if err != nil {
+			return s, err
+		}
+		s.Metrics = append(s.Metrics, m)
 	}
 	if r.Interval.wanted() {
 		step, err := r.Interval.choose(first, last)
@@ -236,8 +244,10 @@ func (c *counter) facet(f query.Field, top int) (Facet, error) {
 		}
 	}
 	err := c.terms.each(fieldPrefix(c.tenant, f), low, high, func(rest []byte) {
-		end()
-		value = append(value[:0], rest...)
+		if rest = facetTerm(f, rest); !bytes.Equal(value, rest) {
+			end()
+			value = append(value[:0], rest...)
+		}
 		has.again()
 	}, func(row int64) {
 		if has.row(row) {
@@ -249,13 +259,22 @@ func (c *counter) facet(f query.Field, top int) (Facet, error) {
 	return out, err
 }
 
-// facetValue is the value that a term has behind its mark.
+// facetTerm is the piece of a term that makes a value: of an address, all but its zone, as OpenSearch keeps it.
+func facetTerm(f query.Field, term []byte) []byte {
+	if f == query.IPAddress {
+		return term[:min(len(term), addressDigits)]
+	}
+	return term
+}
+
+// facetValue is the value of such a piece.
 func facetValue(f query.Field, term []byte) (string, bool) {
 	switch f {
 	case query.IPAddress:
 		return addressValue(term)
 	case query.SchemaVersion:
-		return strconv.FormatFloat(numberOf(term), 'f', -1, 64), true
+		n, ok := numberOf(term, digitBits)
+		return strconv.FormatInt(int64(n), 10), ok
 	}
 	return termValue(term), true
 }
@@ -311,14 +330,15 @@ func termValue(term []byte) string {
 	return string(out)
 }
 
-// addressValue is the address that appendAddress encoded, in its one spelling. Those with a zone are not
-// counted: OpenSearch keeps them as what can't be.
+const addressDigits = 32
+
+// addressValue is the address that appendAddress encoded, in its one spelling.
 func addressValue(term []byte) (string, bool) {
-	if len(term) != 32 {
+	if len(term) != addressDigits {
 		return "", false
 	}
-	s := make([]byte, 0, 39)
-	for i := 0; i < 32; i += 4 {
+	s := make([]byte, 0, addressDigits+7)
+	for i := 0; i < addressDigits; i += 4 {
 		if i > 0 {
 			s = append(s, ':')
 		}

@@ -25,8 +25,10 @@ const (
 // the total.
 type StatsRequest struct {
 	Facets   []query.Field // of FacetFields, each once
-	Top      int           // how many values of each facet, from 1 on
+	Top      int           // how many values of each facet, and groups of each metric, from 1 on
 	Interval Interval
+	Metrics  []string    // paths of numbers in the metadata that CheckMetric takes
+	GroupBy  query.Field // of the metrics, one of FacetFields; FieldNone: no groups
 }
 
 // Interval is how wide the buckets of a histogram are: whole steps of UTC, counted from 1970. The zero value
@@ -43,6 +45,7 @@ type Stats struct {
 	Total     int64
 	Facets    []Facet    // in the order that was asked
 	Histogram *Histogram // nil unless one was asked for
+	Metrics   []Metric   // in the order that was asked
 }
 
 // Facet are the most frequent values of a field: the higher count first, then the lower value.
@@ -118,6 +121,9 @@ func (i Interval) choose(first, last int64) (time.Duration, error) {
 func noStats(r StatsRequest) (s Stats) {
 	for _, f := range r.Facets {
 		s.Facets = append(s.Facets, Facet{Field: f, Exact: true})
+	}
+	for _, path := range r.Metrics {
+		s.Metrics = append(s.Metrics, Metric{Path: path})
 	}
 	if r.Interval.wanted() {
 		s.Histogram = &Histogram{Interval: r.Interval.Every}

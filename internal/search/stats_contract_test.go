@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,9 +43,9 @@ func valueOf(e *logentry.Entry, f query.Field) string {
 	case query.SchemaVersion:
 		return fmt.Sprint(e.SchemaVersion)
 	case query.IPAddress:
-		if a, ok := query.Address(e.IPAddress); ok && !slices.Contains([]byte(a), '%') {
-			return a
-		}
+		a, _ := query.Address(e.IPAddress)
+		a, _, _ = strings.Cut(a, "%")
+		return a
 	}
 	return ""
 }

@@ -81,6 +81,12 @@ func (w *twins) counts(m *maker, questions []question) (all []request) {
 			}
 			params = append(params, [2]string{"facets", strings.Join(some, ",")}, [2]string{"top", pick(m, "1", "3", "10", "100")})
 		}
+		if i%5 == 0 {
+			params = append(params, [2]string{"metrics", pick(m, "metadata.n", "metadata.amount", "metadata.n,metadata.took_ms", "metadata.a.b", "amount")})
+			if i%10 == 0 {
+				params = append(params, [2]string{"group_by", pick(m, facets...)})
+			}
+		}
 		switch {
 		case q.as == "many":
 			params = append(params, [2]string{"interval", pick(m, "auto", "1m", "20s", "1h")})
@@ -91,7 +97,7 @@ func (w *twins) counts(m *maker, questions []question) (all []request) {
 	}
 	const x = `{"service":"evented","action":"CREATE","timestamp":"2025-05-01T00:00:00Z"}`
 	stats, context := "/api/v1/logs/stats", "/api/v1/logs/"+w.someIDs("many", 100)[0]+"/context"
-	for _, target := range []string{stats, context, "/events/evented", "/analytics/summary", "/analytics/timeline"} {
+	for _, target := range []string{stats, context, "/events/evented", "/api/v1/logs/fields", "/api/v1/logs/fields/service/values", "/analytics/summary", "/analytics/timeline"} {
 		all = append(all, get("", target), get("writer", target), get("both", target), get("acme", target+"?x=1"), get("acme", target+"?"+strings.Repeat("a", 8200)), get("acme", target+"?a;b"))
 	}
 	for _, p := range []string{"facets=tenant_id", "facets=_index", "facets=", "facets=message", "facets=severity&facets=action", "top=0", "top=101", "interval=0s", "interval=1s&start_time=2025-01-01", "interval=x", "interval=off", "interval=auto&q=nothinglikethis&facets=action", "cursor=x", "group_by=action"} {
@@ -113,6 +119,11 @@ func (w *twins) counts(m *maker, questions []question) (all []request) {
 		"/analytics/timeline?service=evented", "/analytics/timeline?service=evented&from_ts=2025-05-01T00:03:00Z", "/analytics/timeline?from_ts=2025-06-02&to_ts=2025-06-01", "/analytics/timeline?to_ts=now-1x"} {
 		all = append(all, get("acme", target))
 	}
+	for _, p := range []string{"service/values?prefix=b", "action/values?limit=100", "severity/values?prefix=E", "user_id/values?q=metadata.n:>1", "ip_address/values?prefix=10.", "metadata.n/values?service=evented", "schema_version/values",
+		"tenant/values", "message/values", "service/values?limit=0", "service/values?x=1", "metadata./values", "%ff/values"} {
+		all = append(all, get("acme", "/api/v1/logs/fields/"+p))
+	}
+	all = append(all, get("acme", stats+"?service=evented&metrics=metadata.n&group_by=user_id"), get("acme", "/api/v1/logs/fields?service=evented"))
 	for _, target := range []string{"/analytics/summary", "/analytics/timeline", "/analytics/timeline?service=s1", "/analytics/timeline?to_ts=2025-06-01T01:00:00Z"} {
 		all = append(all, get("many", target))
 	}
