@@ -78,7 +78,8 @@ func (k *Keys) fixedKey(text string, client netip.Addr, now time.Time) (Principa
 }
 
 // authenticate says whose key text is. An id that nobody has and a wrong secret behind a right id are the same: in
-// what is computed, in what is asked, in the answer.
+// what is computed, in what is asked, in the answer. With an error the principal may do nothing: it is whose key was
+// proven where the key may not be used now, else the zero value.
 func (k *Keys) authenticate(ctx context.Context, text string, client netip.Addr, now time.Time) (Principal, error) {
 	if len(text) > maxTokenBytes {
 		return Principal{}, errKeyInvalid()
@@ -110,7 +111,7 @@ func (k *Keys) authenticate(ctx context.Context, text string, client netip.Addr,
 		h.proof.Store(&proof)
 	}
 	if err := h.check(client, now); err != nil {
-		return Principal{}, err
+		return h.principal, err // whose it is stands in what is noted of the refusal
 	}
 	h.use(now)
 	return h.principal, nil

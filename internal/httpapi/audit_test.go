@@ -102,6 +102,10 @@ func TestTheLifeOfAKeyIsNoted(t *testing.T) {
 	must(t, json.Unmarshal(a.body, &made))
 	one := keys + "/" + made.Data.ID
 	w.do(t, admin, http.MethodPatch, one, `{"disabled":true}`)
+	if a := w.do(t, http.Header{"X-Api-Key": {made.Data.Key}}, http.MethodGet, "/api/v1/logs", ""); a.problem().Code != "key_disabled" {
+		t.Errorf("a disabled key: %d %s", a.status, a.body)
+	}
+	w.do(t, http.Header{"X-Api-Key": {made.Data.Key + "x"}}, http.MethodGet, "/api/v1/logs", "") // nobody's
 	w.do(t, admin, http.MethodPatch, one, `{"disabled":false}`)
 	w.do(t, admin, http.MethodPost, one+"/rotate", `{}`)
 	w.do(t, admin, http.MethodDelete, one, "")
@@ -115,7 +119,7 @@ func TestTheLifeOfAKeyIsNoted(t *testing.T) {
 		}
 		got = append(got, e.Action+" "+e.ResourceType+" "+e.Code)
 	}
-	want := []string{"CREATE key ", "UPDATE key ", "UPDATE key ", "CREATE key ", "DELETE key ", "REFUSE  not_found"}
+	want := []string{"CREATE key ", "UPDATE key ", "REFUSE  key_disabled", "UPDATE key ", "CREATE key ", "DELETE key ", "REFUSE  not_found"}
 	if !slices.Equal(got, want) || made.Data.Key == "" {
 		t.Errorf("%q", got)
 	}

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ocelot-log/ocelot/internal/queue"
 )
 
 func TestADryRunShowsWhatRulesDo(t *testing.T) {
@@ -47,5 +50,34 @@ func TestADryRunShowsWhatRulesDo(t *testing.T) {
 	}
 	if n := w.sent(t); n != 0 {
 		t.Errorf("%d envelopes were sent", n)
+	}
+}
+
+// TestATenantsSettingsActOnWhatComesIn sets them as an admin does, and looks into what goes to the queue.
+func TestATenantsSettingsActOnWhatComesIn(t *testing.T) {
+	w := newWorld(t)
+	a := w.do(t, authHeader(t, "acme", "admin"), http.MethodPatch, "/api/v1/tenants/acme",
+		`{"settings":{"min_severity":"INFO","masking":[{"field":"user_id","action":"hash"},{"builtin":"email","action":"mask"}]}}`)
+	if a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	writer := authHeader(t, "acme", "writer")
+	a = w.do(t, writer, http.MethodPost, "/api/v1/logs/bulk", `[{"message":"to ann@x.org","user_id":"ann"},{"message":"x","severity":"DEBUG"}]`)
+	if a.status != http.StatusAccepted || !strings.Contains(string(a.body), `"count":2,"status":"queued","duplicates":0,"dropped":1`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	a = w.do(t, writer, http.MethodPost, "/api/v1/logs", `{"message":"x","severity":"DEBUG"}`)
+	if a.status != http.StatusAccepted || !strings.Contains(string(a.body), `"status":"dropped"`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	messages, err := w.queue.Receive(t.Context(), 10, 0, time.Minute)
+	must(t, err)
+	if len(messages) != 1 {
+		t.Fatalf("%d envelopes", len(messages))
+	}
+	e, err := queue.Unpack(messages[0].Body)
+	must(t, err)
+	if p := string(e.Payload); !strings.Contains(p, `"message":"to ***"`) || !strings.Contains(p, `"user_id":"hash:`) || strings.Contains(p, "ann") {
+		t.Errorf("%s", p)
 	}
 }

@@ -65,10 +65,10 @@ func (s *Server) identify(k *call, r route) error {
 		return s.uninvited(k)
 	}
 	p, err := s.authenticated(k, r, func() (auth.Principal, error) { return s.caller(k, r) })
+	k.principal, k.known = p, err == nil || p.KeyID != "" // a proven key that may not be used now is somebody's all the same
 	if err != nil {
 		return err
 	}
-	k.principal, k.known = p, true
 	if rule.role != 0 && !p.Can(rule.role) || rule.all && !p.Platform() {
 		return fault.New(fault.Forbidden, "insufficient_role", "these credentials do not have the role for this")
 	}

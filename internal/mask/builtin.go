@@ -93,8 +93,8 @@ func luhn(digits []byte) bool {
 	return sum%10 == 0
 }
 
-// findBearer finds "bearer" and a token of at least eight characters, a JWT wherever it stands, and keys of this
-// service.
+// findBearer finds "bearer" and a token of at least eight characters, a JWT wherever it stands, and API keys of this
+// service, which begin with ocl_.
 func findBearer(s string, from int) (start, end int) {
 	for i := from; i < len(s); i++ {
 		switch {
@@ -105,6 +105,10 @@ func findBearer(s string, from int) (start, end int) {
 			}
 		case s[i] == 'e' && strings.HasPrefix(s[i:], "eyJ") && (i == 0 || !tokenByte(s[i-1])):
 			if end = tokenEnd(s, i); strings.Count(s[i:end], ".") == 2 && end-i >= 20 {
+				return i, end
+			}
+		case s[i] == 'o' && strings.HasPrefix(s[i:], "ocl_") && (i == 0 || !tokenByte(s[i-1])):
+			if end = tokenEnd(s, i); end-i >= 40 {
 				return i, end
 			}
 		}
