@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"internal/limit":         {"internal/store", "internal/tenant"},
 	"internal/drain":         {"internal/queue", "internal/search", "internal/store"},
 	"internal/httpapi":       {"docs", "internal/audit", "internal/auth", "internal/document", "internal/ingest", "internal/jobs", "internal/limit", "internal/mask", "internal/query", "internal/search", "internal/signin", "internal/store", "internal/tenant"},
-	"internal/jobs":          {"internal/document", "internal/tenant"},
+	"internal/jobs":          {"internal/document", "internal/store", "internal/tenant"},
 	"internal/config":        {"internal/auth"},
 	"internal/signin":        {"internal/auth", "internal/tenant"},
 	"internal/lines":         {},

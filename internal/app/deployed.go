@@ -9,6 +9,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/drain"
 	"github.com/ocelot-log/ocelot/internal/httpapi"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/jobs"
 	"github.com/ocelot-log/ocelot/internal/search"
 	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
@@ -59,7 +60,10 @@ func Worker(ctx context.Context, s config.Settings, version string) error {
 		worker := drain.New(drainConfig(s), b.queue, b.store, b.index, tel.Named("drain"))
 		metrics.show(httpapi.WorkerHandler(tel, version, b.queue, b.store, b.index))
 		tel.Log.Info("ready", zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("version", version))
-		return []stage{{"worker", worker.Run}}, nil
+		return []stage{
+			{"worker", worker.Run},
+			{"janitor", jobs.New(jobs.Config{}, b.store, b.index, tel.Named("janitor")).Run},
+		}, nil
 	})
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/drain"
 	"github.com/ocelot-log/ocelot/internal/httpapi"
 	"github.com/ocelot-log/ocelot/internal/ingest"
+	"github.com/ocelot-log/ocelot/internal/jobs"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"go.uber.org/zap"
 )
@@ -101,6 +102,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 			}
 			return worker.Run(ctx)
 		}},
+		{"janitor", jobs.New(jobs.Config{}, b.store, b.index, tel.Named("janitor")).Run},
 		{"metrics", observing.Run},
 	})
 	log.Info("stopped", zap.Error(err))
