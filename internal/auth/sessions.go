@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -202,23 +201,6 @@ func (s *Sessions) End(ctx context.Context, p Principal) error {
 	}
 	s.held.remove(p.SessionID)
 	return nil
-}
-
-// EndAll ends all sessions of the principal's subject that are for the same tenants, its own included, and says how many.
-func (s *Sessions) EndAll(ctx context.Context, p Principal) (int, error) {
-	var ids []string
-	s.held.each(func(id string, h *heldSession) bool {
-		if h.principal.Subject == p.Subject && slices.Equal(h.principal.tenants, p.tenants) {
-			ids = append(ids, id)
-		}
-		return true
-	})
-	for _, id := range ids {
-		if err := s.End(ctx, Principal{SessionID: id}); err != nil {
-			return 0, err
-		}
-	}
-	return len(ids), nil
 }
 
 // writeUses tells the store which sessions go on, each at most once a minute.

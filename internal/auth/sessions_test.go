@@ -158,15 +158,8 @@ func TestHowLongASessionGoesOn(t *testing.T) {
 			if _, code := session(t, here, cookie); code != "session_invalid" {
 				t.Errorf("here after 5 s: %q", code)
 			}
-			p, code = session(t, here, other)
-			if code != "" {
-				t.Fatalf("the other one: %q", code)
-			}
-			if n, err := here.Sessions().EndAll(t.Context(), p); err != nil || n != 1 {
-				t.Errorf("all of them: %d %v", n, err)
-			}
-			if _, code := session(t, here, other); code != "session_invalid" {
-				t.Errorf("after all were ended: %q", code)
+			if _, code = session(t, here, other); code != "" {
+				t.Errorf("the other one: %q", code)
 			}
 		},
 		"also while the store is down": func(t *testing.T, s *shelf, here, there *Authenticator) {
