@@ -15,8 +15,9 @@ import (
 // and then writes them in one go. Its memory is kept from one batch to the next.
 type builder struct {
 	seed   maphash.Seed
-	table  []uint32 // open addressing: number of the term + 1
-	hashed int      // how many terms are in it
+	table  []uint32    // open addressing: number of the term + 1
+	hashed int         // how many terms are in it
+	recent [512]uint32 // terms that many entries have, found without the table: number + 1
 	terms  []term
 	arena  []byte // the bytes of all terms
 	rows   []int64
@@ -152,6 +153,15 @@ func (b *builder) pair(s []byte, row uint64, p query.Pair) []byte {
 
 // post notes that s is at a place.
 func (b *builder) post(s []byte, place uint64) {
+	recent := &b.recent[(uint(s[len(s)-1])*31+uint(s[len(s)/2])*7+uint(s[1])+uint(len(s))*57)%uint(len(b.recent))]
+	if n := *recent; n != 0 {
+		if t := &b.terms[n-1]; string(b.arena[t.start:t.start+t.size]) == string(s) {
+			t.count++
+			b.postTo = append(b.postTo, n-1)
+			b.posts = append(b.posts, place)
+			return
+		}
+	}
 	h := maphash.Bytes(b.seed, s)
 	tag := uint32(h>>32) | 1
 	mask := uint32(len(b.table) - 1)
@@ -163,6 +173,7 @@ func (b *builder) post(s []byte, place uint64) {
 			t.count++
 			b.postTo = append(b.postTo, n)
 			b.posts = append(b.posts, place)
+			*recent = n + 1 // it was there before, so it may be again
 			return
 		}
 		i = (i + 1) & mask
@@ -343,6 +354,7 @@ func (b *builder) reset() {
 	} else {
 		clear(b.table)
 	}
+	clear(b.recent[:])
 	b.hashed, b.inOrder = 0, false
 	b.terms, b.arena, b.rows = b.terms[:0], b.arena[:0], b.rows[:0]
 	b.postTo, b.posts = b.postTo[:0], b.posts[:0]
