@@ -99,6 +99,8 @@ func (s *Server) patchTenant(k *call) error {
 			return false, err
 		case p.Platform && !k.principal.Platform():
 			return false, fault.New(fault.Forbidden, "insufficient_role", "only a platform admin suspends a tenant or takes its deletion back")
+		case !k.principal.Platform() && s.access.Limits.Tenants.Loosens(&t.Settings.Limits, &p.Info.Settings.Limits):
+			return false, fault.New(fault.Forbidden, "insufficient_role", "only a platform admin raises a tenant's limits, or takes them away")
 		case p.Undelete && t.Gone(time.Now()):
 			return false, fault.New(fault.Conflict, "deletion_began", "the tenant is being removed already")
 		}

@@ -34,6 +34,8 @@ func TestATenantIsReadAndChangedByItsAdmins(t *testing.T) {
 		{admin, "PATCH", `{"settings":null}`, []string{"If-Match", `W/"3"`}, 412, "", `"code":"version_mismatch"`},
 		{admin, "PATCH", `{"settings":null}`, []string{"If-Match", `3`}, 400, "", `"code":"if_match_invalid"`},
 		{merging, "PATCH", `{"settings":{"retention_days":null}}`, []string{"If-Match", `"1", "3"`}, 200, `"4"`, `"settings":{"limits":{"entries_per_min":5}}`},
+		{admin, "PATCH", `{"settings":{"limits":{"entries_per_min":6}}}`, nil, 403, "", `only a platform admin raises a tenant's limits`},
+		{admin, "PATCH", `{"settings":{"limits":null}}`, nil, 403, "", `"code":"insufficient_role"`},
 		{admin, "PATCH", `{"role":"admin"}`, nil, 400, "", `"code":"unknown_field"`},
 		{admin, "PATCH", `{"settings":{"retention_days":1.5}}`, nil, 422, "", `"pointer":"/settings/retention_days"`},
 		{admin, "PATCH", `{"settings":{"retention_days":1,"retention_days":2}}`, nil, 400, "", `"code":"json_duplicate_key"`},

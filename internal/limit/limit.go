@@ -191,6 +191,22 @@ func (t *Tenants) account(id string) *account {
 	return a
 }
 
+// Loosens says whether a tenant with the limits is may send more than one with the limits was. Nil tells the same of
+// tenants that have no limit but their own.
+func (t *Tenants) Loosens(was, is *tenant.Limits) bool {
+	before, after := *was, *is
+	if t != nil {
+		before, after = t.effective(was), t.effective(is)
+	}
+	for _, n := range [][2]int64{{before.EntriesPerMin, after.EntriesPerMin}, {before.BytesPerMin, after.BytesPerMin},
+		{before.EntriesPerDay, after.EntriesPerDay}, {before.BytesPerDay, after.BytesPerDay}} {
+		if n[0] > 0 && (n[1] == 0 || n[1] > n[0]) {
+			return true
+		}
+	}
+	return false
+}
+
 // effective are the limits of a tenant, with what holds for those that have none of their own.
 func (t *Tenants) effective(own *tenant.Limits) tenant.Limits {
 	l := *own

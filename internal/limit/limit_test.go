@@ -269,3 +269,25 @@ func BenchmarkAdmit(b *testing.B) {
 		}
 	})
 }
+
+func TestWhoSendsMoreIsSeen(t *testing.T) {
+	tenants := New(Config{PerMin: 100}, newShelf(), telemetry.Discard())
+	for name, c := range map[string]struct {
+		was, is tenant.Limits
+		want    bool
+	}{
+		"nothing changes":                  {tenant.Limits{BytesPerDay: 5}, tenant.Limits{BytesPerDay: 5}, false},
+		"a limit where there was none":     {tenant.Limits{}, tenant.Limits{BytesPerDay: 5}, false},
+		"a lower one":                      {tenant.Limits{EntriesPerDay: 5}, tenant.Limits{EntriesPerDay: 4}, false},
+		"a higher one":                     {tenant.Limits{BytesPerMin: 5}, tenant.Limits{BytesPerMin: 6}, true},
+		"none any more":                    {tenant.Limits{EntriesPerDay: 5}, tenant.Limits{}, true},
+		"one lower, another one higher":    {tenant.Limits{BytesPerDay: 5, EntriesPerDay: 5}, tenant.Limits{BytesPerDay: 4, EntriesPerDay: 6}, true},
+		"one above the service's":          {tenant.Limits{}, tenant.Limits{EntriesPerMin: 101}, true},
+		"one below the service's":          {tenant.Limits{}, tenant.Limits{EntriesPerMin: 99}, false},
+		"back to the service's, from less": {tenant.Limits{EntriesPerMin: 99}, tenant.Limits{}, true},
+	} {
+		if got := tenants.Loosens(&c.was, &c.is); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func (w *twins) manageTenants(ctx context.Context) {
 	ask(200, "PATCH", "managed", path, `{"name":"Managed","settings":{"retention_days":30,"min_severity":"warn","max_entry_age":"72h","masking":[{"name":"cards","builtin":"card","action":"mask"}],"limits":{"entries_per_min":100000,"bytes_per_day":1000000000000}}}`, `If-Match: "1"`)
 	ask(412, "PATCH", "managed", path, `{"name":"Managed"}`, `If-Match: "1"`)
 	ask(400, "PATCH", "managed", path, `{"name":"Managed"}`, `If-Match: 1`)
-	ask(200, "PATCH", "managed", path, `{"settings":{"min_severity":null,"limits":{"entries_per_min":null}}}`)
+	ask(200, "PATCH", "managed", path, `{"settings":{"min_severity":null,"limits":{"entries_per_min":50000}}}`)
 	ask(202, "POST", "managed", single, `{"message":"kept until the tenant is gone","timestamp":"`+time.Now().UTC().Format(time.RFC3339)+`"}`)
 	ask(200, "PATCH", "platform", path, `{"suspended":true}`)
 	ask(401, "GET", "managed", path, "")
