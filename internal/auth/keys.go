@@ -111,7 +111,9 @@ func (k *Keys) authenticate(ctx context.Context, text string, client netip.Addr,
 		h.proof.Store(&proof)
 	}
 	if err := h.check(client, now); err != nil {
-		return h.principal, err // whose it is stands in what is noted of the refusal
+		owner := h.principal // whose it is stands in what is noted of the refusal
+		owner.roles = 0
+		return owner, err
 	}
 	h.use(now)
 	return h.principal, nil
