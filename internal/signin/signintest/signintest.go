@@ -122,7 +122,7 @@ func (p *Provider) serve(h http.Handler, w http.ResponseWriter, r *http.Request)
 	var answer map[string]any
 	_ = json.Unmarshal(rec.Body.Bytes(), &answer)
 	raw, _ := answer["id_token"].(string)
-	token, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	token, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.RS256})
 	if err == nil {
 		var claims map[string]any
 		_ = json.Unmarshal(token.UnsafePayloadWithoutVerification(), &claims)
