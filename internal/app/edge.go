@@ -17,7 +17,7 @@ func httpConfig(s config.Settings, version string) (httpapi.Config, error) {
 			problems = append(problems, config.Problem{Where: setting, Message: err.Error()})
 		}
 	}
-	c := httpapi.Config{Version: version, MaxFutureSkew: s.MaxFutureSkew, DeleteGrace: s.TenantDeleteGrace, ShutdownGrace: s.ShutdownGrace,
+	c := httpapi.Config{Version: version, MaxFutureSkew: s.MaxFutureSkew, DeleteGrace: s.TenantDeleteGrace, ShutdownGrace: s.ShutdownGrace, TenantExports: s.TenantExports,
 		AuditTenant: s.AuditTenant, UnauditedReads: !s.ReadAudit}
 	if err := tenant.CheckSlug(s.AuditTenant); s.AuditTenant != "" && err != nil {
 		note("AUDIT_TENANT", errors.New(fault.Of(err).Detail))

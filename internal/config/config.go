@@ -107,6 +107,8 @@ type Settings struct {
 	IngestLinger   time.Duration `key:"ingest_linger" for:"ocelot api" default:"5ms" min:"0s" max:"1s" help:"how long a part-full envelope waits for company; bounds the cost at low rates"`
 	IngestBuffer   int           `key:"ingest_buffer_bytes" for:"ocelot api" default:"67108864" min:"1048576" max:"4294967296" help:"bytes of entries waiting to be sent; beyond it 429"`
 
+	TenantExports int `key:"tenant_exports" for:"ocelot api" default:"4" min:"1" max:"1000" help:"exports of a tenant at the same time, of one process; beyond it 429"`
+
 	WorkerPollers       int           `key:"worker_pollers" for:"ocelot worker" default:"2" min:"1" max:"64" help:"receives from the queue at the same time"`
 	WorkerConcurrency   int           `key:"worker_concurrency" for:"ocelot worker" default:"0" min:"0" max:"64" help:"writes to the record, and as many to the index, at the same time; 0: what suits files or servers"`
 	WorkerBudget        int           `key:"worker_budget_bytes" for:"ocelot worker" default:"20971520" default_worker:"37748736" min:"8388608" max:"4294967296" help:"decoded bytes that the worker holds at the most"`

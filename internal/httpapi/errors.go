@@ -40,6 +40,7 @@ var statuses = map[fault.Kind]int{
 var exact = map[string]int{
 	"body_timeout":      http.StatusRequestTimeout,
 	"url_too_long":      http.StatusRequestURITooLong,
+	"websocket_version": http.StatusUpgradeRequired,
 	"headers_too_large": http.StatusRequestHeaderFieldsTooLarge,
 	"host_not_allowed":  http.StatusMisdirectedRequest,
 	codeOtherVersion:    http.StatusPreconditionFailed,

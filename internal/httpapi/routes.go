@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -27,6 +28,8 @@ var routes = []route{
 	{http.MethodGet, "/api/v1/logs/stats", readers, true, (*Server).logStats},
 	{http.MethodGet, "/api/v1/logs/fields", readers, true, (*Server).listFields},
 	{http.MethodGet, "/api/v1/logs/fields/:name/values", readers, true, (*Server).listValues},
+	{http.MethodGet, "/api/v1/logs/export", readers, true, (*Server).exportLogs},
+	{http.MethodGet, streamPath, readers, true, (*Server).streamLogs},
 	{http.MethodGet, "/api/v1/logs/:id", readers, false, (*Server).getLog},
 	{http.MethodGet, "/api/v1/logs/:id/context", readers, true, (*Server).logContext},
 	{http.MethodPost, "/events", writers, false, (*Server).postEvent},
@@ -101,6 +104,22 @@ func (s *Server) admit(k *call, r route) error {
 		return fault.New(fault.Malformed, "unknown_parameter", "this route takes no parameters")
 	}
 	return nil
+}
+
+// linked are the routes that a browser reaches without a header of ours, as by a link: the tenant may stand in the URL.
+var linked = []string{"/api/v1/logs/export", streamPath}
+
+// requestedTenants are the tenants that a request names.
+func requestedTenants(k *call) []string {
+	named := k.Request.Header["X-Tenant-Id"]
+	if !slices.Contains(linked, k.FullPath()) {
+		return named
+	}
+	params, err := query.ParseRawQuery(k.Request.URL.RawQuery)
+	if err != nil { // refused by whoever reads the rest of it
+		return named
+	}
+	return append(slices.Clone(named), params["tenant"]...)
 }
 
 // write sends an answer whose content type is set.

@@ -84,7 +84,7 @@ func (s *Server) identify(k *call, r route) error {
 func tenantOf(k *call, r route) (auth.Tenant, error) {
 	ctx, named := k.Request.Context(), k.Request.Header["X-Tenant-Id"]
 	if !strings.HasPrefix(r.path, tenantPath) {
-		return k.principal.Tenant(ctx, named)
+		return k.principal.Tenant(ctx, requestedTenants(k))
 	}
 	id := k.Param("id")
 	if len(named) > 1 || len(named) == 1 && named[0] != id {

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/export"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/search"
@@ -22,6 +22,8 @@ type records interface {
 	Find(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error)
 	tenants
 	documents
+	exporter
+	commits
 	pinger
 }
 
@@ -129,28 +131,9 @@ func openAnswer(found []logentry.Record, slug string) ([]byte, error) {
 	return appendEntries(append(make([]byte, 0, size), `{"data":`...), found, slug)
 }
 
-// idMember is how long the id member is with which the JSON of every record begins: {"id":"…",
-const idMember = len(`{"id":"`) + 36 + len(`",`)
-
 // appendRecord appends a record, and says where not all of its metadata can be found by a search.
 func appendRecord(b []byte, r *logentry.Record, slug string) ([]byte, error) {
-	b, err := appendEntry(b, r.JSON, slug)
-	if err == nil && query.Truncated(r.Metadata) {
-		b = append(b[:len(b)-1], `,"index_truncated":true}`...)
-	}
-	return b, err
-}
-
-// appendEntry appends the JSON of a record with the tenant's public name behind its id.
-func appendEntry(b, record []byte, slug string) ([]byte, error) {
-	if len(record) < idMember || !bytes.HasPrefix(record, []byte(`{"id":"`)) || record[idMember-1] != ',' {
-		return nil, fault.New(fault.Corrupt, "record_corrupt", "a record does not begin with its id")
-	}
-	b = append(b, record[:idMember]...)
-	b = append(b, `"tenant_id":"`...)
-	b = append(b, slug...) // of characters that need no escape
-	b = append(b, `",`...)
-	return append(b, record[idMember:]...), nil
+	return export.AppendRecord(b, r, slug)
 }
 
 // appendMeta appends the rest of a search's answer and closes it. A page that was reached by cursor has no number.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
+	"github.com/ocelot-log/ocelot/internal/export"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/search"
@@ -163,7 +164,7 @@ func TestOneEntry(t *testing.T) {
 
 func TestARecordWithoutItsIDIsDamage(t *testing.T) {
 	for _, record := range []string{``, `{}`, `{"id":"0199c1f0"}`, `{"message":"0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69","x":1}`} {
-		if b, err := appendEntry(nil, []byte(record), "acme"); fault.KindOf(err) != fault.Corrupt {
+		if b, err := export.AppendEntry(nil, []byte(record), "acme"); fault.KindOf(err) != fault.Corrupt {
 			t.Errorf("%s became %s, %v", record, b, err)
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/mask"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/signin"
+	"github.com/ocelot-log/ocelot/internal/tail"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/internal/tenant"
 )
@@ -44,6 +45,7 @@ type Config struct {
 	ShutdownGrace time.Duration // how long requests may go on after the stop began; default 20 s
 	AuditTenant   string        // slug of the tenant that keeps changes which are about no tenant; default: default
 	DeleteGrace   time.Duration // how long a deletion of a tenant may be taken back; 0: not at all
+	TenantExports int           // exports of a tenant at the same time; default 4
 	InFlightBytes int64         // inflated bytes of all bodies together; default 64 MiB
 
 	UnauditedReads bool         // reads leave no audit entries; changes and refused attempts do all the same
@@ -67,6 +69,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.AuditTenant == "" {
 		c.AuditTenant = "default"
+	}
+	if c.TenantExports <= 0 {
+		c.TenantExports = 4
 	}
 	if c.InFlightBytes <= 0 {
 		c.InFlightBytes = 64 << 20
@@ -106,6 +111,9 @@ type Server struct {
 	tel      telemetry.Telemetry
 	log      *zap.Logger // at most a few of a kind each second
 	budget   budget
+	exports  quota
+	streams  streamCount
+	tail     *tail.Hub
 	health   health
 	stopping atomic.Bool
 	handler  http.Handler
@@ -121,6 +129,7 @@ func New(cfg Config, access Access, w Writing, r Reading, tel telemetry.Telemetr
 		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
 	}))
 	s.health = health{queue: w.Queue, store: r.Store, index: r.Index, timeout: s.cfg.PingTimeout}
+	s.tail = tail.New(tail.Config{}, r.Store, s.log)
 	s.budget.left.Store(s.cfg.InFlightBytes)
 	if err := ruled(routes); err != nil {
 		return nil, err
@@ -178,12 +187,18 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		hs.TLSConfig = s.cfg.Certificate.config(s.tel.Log)
 		served <- hs.ServeTLS(l, "", "")
 	}()
+	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
+	followed := make(chan error, 1)
+	s.tail.Open()
+	go func() { followed <- s.tail.Run(following) }()
+	defer func() { stopFollowing(); <-followed }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
 	s.stopping.Store(true)
+	stopFollowing() // streams end only so
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownGrace)
 	defer cancel()
 	if err := hs.Shutdown(grace); err != nil {

@@ -78,6 +78,7 @@ func testStore(t *testing.T, open func(t *testing.T) store.Store) {
 		{"an export of large records is whole", testExportLarge},
 		{"an export ends when its receiver or its caller says so, and sees one tenant", testExportEnds},
 		{"the end is after everything and before what comes", testEnd},
+		{"a scan to a position ends exactly there", testScanTo},
 		{"the backlog is read oldest first until it is dropped", testBacklog},
 		{"the backlog forgets ids without a record", testBacklogGone},
 		{"the quarantine keeps what it was given, newest first", testQuarantine},

@@ -181,3 +181,53 @@ func testEnd(t *testing.T, s store.Store) {
 	err = s.Export(context.Background(), tn, query.Query{}, func(logentry.Record) error { return nil })
 	wantKind(t, err, fault.Unavailable, "storage_closed")
 }
+
+func testScanTo(t *testing.T, s store.Store) {
+	tn, m := authtest.Tenant(t, "acme"), newMaker(55)
+	var all []logentry.Record
+	places := []store.Position{""} // after 0, 3, 6 … records
+	at := store.Position("")
+	for range 5 {
+		records := m.records(tn.ID(), 60)
+		putNew(t, s, records)
+		all = append(all, records...)
+	}
+	for {
+		part, next, err := s.Scan(t.Context(), at, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(part) == 0 {
+			break
+		}
+		places, at = append(places, next), next
+	}
+	if len(places) != 101 {
+		t.Fatalf("%d places", len(places))
+	}
+	for _, span := range [][2]int{{0, 1}, {0, 100}, {7, 8}, {7, 7}, {19, 43}, {20, 40}, {99, 100}, {5, 95}} {
+		if span[0] != span[1] && places[span[0]].Compare(places[span[1]]) >= 0 || places[span[1]].Compare(places[span[0]]) < 0 {
+			t.Errorf("%s does not lie before %s", places[span[0]], places[span[1]])
+		}
+		var got []logentry.Record
+		for at := places[span[0]]; at.Compare(places[span[1]]) < 0; {
+			part, next, err := s.ScanTo(t.Context(), at, places[span[1]], 10)
+			if err != nil || at.Compare(next) >= 0 {
+				t.Fatalf("from %s comes %s, %v", at, next, err)
+			}
+			got, at = append(got, part...), next
+		}
+		want := all[3*span[0] : 3*span[1]]
+		if len(got) != len(want) {
+			t.Fatalf("%v: %d records, want %d", span, len(got), len(want))
+		}
+		for i := range got {
+			same(t, got[i], want[i])
+		}
+	}
+	if part, next, err := s.ScanTo(t.Context(), places[9], places[9], 10); err != nil || len(part) != 0 || next != places[9] {
+		t.Errorf("from a place to itself: %d records, %s, %v", len(part), next, err)
+	}
+	_, _, err := s.ScanTo(t.Context(), places[1], "x", 10)
+	wantKind(t, err, fault.Invalid, "position_invalid")
+}

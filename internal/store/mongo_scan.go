@@ -23,8 +23,9 @@ const (
 // scanning is one Scan: where it is, and what it has.
 type scanning struct {
 	m       *Mongo
-	commit  int64 // the next to read, from 1
-	from    int   // its first id not yet read
+	commit  int64      // the next to read, from 1
+	from    int        // its first id not yet read
+	to      mongoPlace // where it ends; its zero value bounds nothing
 	max     int
 	records []logentry.Record
 	now     time.Time // of the server, when it began
@@ -33,17 +34,34 @@ type scanning struct {
 	waited  int       // in a row
 }
 
+// mongoPlace is a position, read.
+type mongoPlace struct {
+	commit int64
+	from   int
+}
+
 // Scan returns records in commit order. A Position is the number of a commit and how many of its ids were
 // passed. It waits for a Put under way that a later one has overtaken, so that nothing comes to lie
 // behind a position. What no Put had confirmed when it began to wait may lie beyond its end.
 func (m *Mongo) Scan(ctx context.Context, after Position, max int) ([]logentry.Record, Position, error) {
+	return m.ScanTo(ctx, after, "", max)
+}
+
+// ScanTo is Scan up to a position; an empty one bounds nothing.
+func (m *Mongo) ScanTo(ctx context.Context, after, to Position, max int) ([]logentry.Record, Position, error) {
 	ctx, done, err := m.enter(ctx)
 	if err != nil {
 		return nil, after, err
 	}
 	defer done()
 	s := scanning{m: m, commit: 1, max: max}
-	if after != "" && !s.at(after) {
+	valid := true
+	if to != "" {
+		valid = s.at(to)
+		s.to = mongoPlace{s.commit, s.from}
+		s.commit, s.from = 1, 0
+	}
+	if !valid || after != "" && !s.at(after) {
 		return nil, after, fault.New(fault.Invalid, "position_invalid", "not a position of this store")
 	}
 	if max < 1 {
@@ -99,7 +117,7 @@ func (s *scanning) next(ctx context.Context) (more bool, err error) {
 	}
 	for i := range commits {
 		c := &commits[i]
-		if s.last != 0 && c.Number > s.last {
+		if s.last != 0 && c.Number > s.last || s.to.commit != 0 && (c.Number > s.to.commit || s.commit == s.to.commit && s.from >= s.to.from) {
 			return false, nil
 		}
 		if c.Number > s.commit {
@@ -168,7 +186,11 @@ func (s *scanning) pause(ctx context.Context) error {
 
 // read takes the records of a commit, from where the scan is.
 func (s *scanning) read(ctx context.Context, c *mongoCommitDoc) error {
-	for ids := c.ids(s.from); len(ids) > 0 && len(s.records) < s.max; {
+	ids := c.ids(s.from)
+	if c.Number == s.to.commit {
+		ids = ids[:min(len(ids), s.to.from-s.from)]
+	}
+	for len(ids) > 0 && len(s.records) < s.max {
 		part := ids[:min(len(ids), s.max-len(s.records))]
 		records, err := s.m.recordsByID(ctx, part, "", c.Number)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"math"
 	"slices"
 	"strconv"
 
@@ -149,18 +150,26 @@ func (s *SQLite) visit(ctx context.Context, want []located, fn func(b *block, te
 
 // Scan returns records in commit order. A Position is the place of the last record returned, in decimal.
 func (s *SQLite) Scan(ctx context.Context, after Position, max int) ([]logentry.Record, Position, error) {
+	return s.ScanTo(ctx, after, "", max)
+}
+
+// ScanTo is Scan up to a place; an empty one bounds nothing.
+func (s *SQLite) ScanTo(ctx context.Context, after, to Position, max int) ([]logentry.Record, Position, error) {
 	if err := s.enter(); err != nil {
 		return nil, after, err
 	}
 	defer s.leave()
-	last := int64(-1)
-	if after != "" {
+	last, most := int64(-1), int64(math.MaxInt64)
+	for p, place := range map[Position]*int64{after: &last, to: &most} {
+		if p == "" {
+			continue
+		}
 		var err error
-		if last, err = strconv.ParseInt(string(after), 10, 64); err != nil || last < 0 {
+		if *place, err = strconv.ParseInt(string(p), 10, 64); err != nil || *place < 0 {
 			return nil, after, fault.New(fault.Invalid, "position_invalid", "not a position of this store")
 		}
 	}
-	if max < 1 {
+	if after == to && after != "" || max < 1 {
 		return nil, after, nil
 	}
 	records := make([]logentry.Record, 0, min(max, 4096))
@@ -170,7 +179,7 @@ func (s *SQLite) Scan(ctx context.Context, after Position, max int) ([]logentry.
 			if place <= last {
 				continue
 			}
-			if len(records) >= max {
+			if len(records) >= max || place > most {
 				return false, nil
 			}
 			r, ok, err := b.record(slot, tenantID)
@@ -187,7 +196,10 @@ func (s *SQLite) Scan(ctx context.Context, after Position, max int) ([]logentry.
 	if err != nil {
 		return nil, after, failed(err, "scan records")
 	}
-	if len(records) == 0 {
+	if to != "" && len(records) < max && last < most {
+		last = most // what lies between has been removed, or never was
+	}
+	if last < 0 || len(records) == 0 && to == "" {
 		return nil, after, nil
 	}
 	return records, Position(strconv.FormatInt(last, 10)), nil

@@ -14,7 +14,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
@@ -36,6 +39,24 @@ const (
 // Position is a place in commit order: the order in which records became durable. It is opaque, and
 // positions of one store compare with each other only. The empty position is before everything.
 type Position string
+
+// Compare is negative where p lies before another position of the same store, 0 where they are the same.
+func (p Position) Compare(other Position) int {
+	if p == "" || other == "" {
+		return cmp.Compare(len(p), len(other))
+	}
+	for a, b := string(p), string(other); ; {
+		var x, y string
+		var more, both bool
+		x, a, more = strings.Cut(a, "-")
+		y, b, both = strings.Cut(b, "-")
+		m, _ := strconv.ParseInt(x, 10, 64)
+		n, _ := strconv.ParseInt(y, 10, 64)
+		if c := cmp.Compare(m, n); c != 0 || !more || !both {
+			return c
+		}
+	}
+}
 
 // Quarantined is an envelope, or an entry of one, that could not be processed, kept with the reason.
 type Quarantined struct {
@@ -77,6 +98,8 @@ type Records interface {
 	// Fewer than max records means that the end was reached. For rebuilding and following: who answers callers
 	// picks out what is theirs.
 	Scan(ctx context.Context, after Position, max int) ([]logentry.Record, Position, error)
+	// ScanTo is Scan that passes no record beyond to, which is a position as well: it ends there, or at the end.
+	ScanTo(ctx context.Context, after, to Position, max int) ([]logentry.Record, Position, error)
 	// End is a position that everything durable now lies before. What is being Put may come to lie before it too.
 	End(ctx context.Context) (Position, error)
 }

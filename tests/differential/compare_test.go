@@ -54,7 +54,7 @@ func show(h map[string][]string) string {
 
 // own are the headers whose values are each system's own; that they are there is compared. net/http gives a length
 // to small bodies only, and entries of one time are of any size.
-var own = []string{"Date", "X-Request-Id", "Retry-After", "Set-Cookie", "Location"}
+var own = []string{"Date", "X-Request-Id", "Retry-After", "Set-Cookie", "Location", "Content-Disposition"}
 
 // sameHead compares status and headers.
 func sameHead(a [2]answer) string {
