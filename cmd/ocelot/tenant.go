@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -10,7 +12,7 @@ import (
 )
 
 func newTenantCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "tenant", Short: "Create and list tenants"}
+	cmd := &cobra.Command{Use: "tenant", Short: "Create, list, rename, suspend and delete tenants"}
 	var name string
 	create := &cobra.Command{
 		Use:   "create ID",
@@ -52,6 +54,70 @@ func newTenantCmd() *cobra.Command {
 			return w.Flush()
 		},
 	}
-	cmd.AddCommand(create, list)
+	cmd.AddCommand(create, list, newTenantShowCmd(), newTenantDeleteCmd(),
+		newTenantChangeCmd("rename ID NAME", "Give a tenant another name for people", 2, func(args []string) app.TenantChange { return app.TenantChange{Name: &args[1]} }),
+		newTenantChangeCmd("suspend ID", "Refuse a tenant's credentials; its entries stay", 1, func([]string) app.TenantChange { return app.TenantChange{Suspended: new(true)} }),
+		newTenantChangeCmd("resume ID", "End that", 1, func([]string) app.TenantChange { return app.TenantChange{Suspended: new(false)} }),
+		newTenantChangeCmd("undelete ID", "Take a deletion back whose grace is not over", 1, func([]string) app.TenantChange { return app.TenantChange{Deleted: new(false)} }))
 	return cmd
+}
+
+func newTenantShowCmd() *cobra.Command {
+	return &cobra.Command{Use: "show ID", Short: "Show a tenant and its settings", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := settings(cmd)
+			if err != nil {
+				return err
+			}
+			t, err := app.ShowTenant(cmd.Context(), s, args[0])
+			if err != nil {
+				return err
+			}
+			return showTenant(cmd, t)
+		}}
+}
+
+func newTenantChangeCmd(use, short string, args int, change func(args []string) app.TenantChange) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(args),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := settings(cmd)
+			if err != nil {
+				return err
+			}
+			t, err := app.ChangeTenant(cmd.Context(), s, args[0], change(args))
+			if err != nil {
+				return err
+			}
+			return showTenant(cmd, t)
+		}}
+}
+
+func newTenantDeleteCmd() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{Use: "delete ID", Short: "Delete a tenant and everything of it",
+		Long: "Refuses the tenant's credentials now and removes everything of it once the grace (TENANT_DELETE_GRACE) has passed. Until then `tenant undelete` takes it back.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !yes {
+				return errors.New("this removes every entry of the tenant; say --yes")
+			}
+			s, err := settings(cmd)
+			if err != nil {
+				return err
+			}
+			job, at, err := app.DeleteTenant(cmd.Context(), s, args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "tenant %s is removed from %s on; job %s\n", args[0], at.Format(time.RFC3339), job)
+			return err
+		}}
+	cmd.Flags().BoolVar(&yes, "yes", false, "say that it is meant")
+	return cmd
+}
+
+func showTenant(cmd *cobra.Command, t app.Tenant) error {
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(t)
 }

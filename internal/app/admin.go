@@ -67,6 +67,10 @@ type Tenant struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
 	CreatedAt time.Time `json:"created_at"`
+
+	Settings  json.RawMessage `json:"settings,omitempty"`
+	Suspended bool            `json:"suspended"`
+	DeleteAt  time.Time       `json:"delete_at,omitzero"` // to be deleted from then on
 }
 
 // CreateTenant creates a tenant: in the files when nobody owns the data directory, else through its owner.
@@ -103,7 +107,9 @@ func ListTenants(ctx context.Context, s config.Settings) ([]Tenant, error) {
 	return list, explain(err)
 }
 
-func shown(i tenant.Info) Tenant { return Tenant{i.Slug, i.Name, i.CreatedAt} }
+func shown(i tenant.Info) Tenant {
+	return Tenant{ID: i.Slug, Name: i.Name, CreatedAt: i.CreatedAt, Settings: i.Settings.AppendJSON(nil), Suspended: i.Suspended, DeleteAt: i.DeleteAt}
+}
 
 func newTenant(slug, name string) tenant.Info {
 	return tenant.Info{ID: tenant.NewID(), Slug: slug, Name: name, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
