@@ -167,11 +167,8 @@ func readExport(k *call) (a exportAsked, err error) {
 }
 
 func exportFormat(v string) (f export.Format, schema bool, err error) {
-	switch v {
-	case "bigquery-schema":
+	if v == "bigquery-schema" {
 		return export.BigQuery, true, nil
-	case "parquet":
-		return "", false, parameterFault("format", "format_invalid", "the service does not write Parquet: `ocelot export --format parquet` does")
 	}
 	for _, f := range export.Formats() {
 		if v == string(f) {

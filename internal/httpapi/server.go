@@ -188,9 +188,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		served <- hs.ServeTLS(l, "", "")
 	}()
 	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
-	followed := make(chan error, 1)
+	followed := make(chan struct{})
 	s.tail.Open()
-	go func() { followed <- s.tail.Run(following) }()
+	go func() {
+		defer close(followed)
+		_ = s.tail.Run(following) // it ends when it is asked to, and then without an error
+	}()
 	defer func() { stopFollowing(); <-followed }()
 	select {
 	case err := <-served:

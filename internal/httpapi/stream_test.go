@@ -226,7 +226,8 @@ func TestAStopEndsStreams(t *testing.T) {
 
 func dial(t *testing.T, address string, header http.Header, params string) *websocket.Conn {
 	t.Helper()
-	conn, _, err := websocket.Dial(t.Context(), "ws://"+address+streamPath+"?"+params, &websocket.DialOptions{HTTPHeader: header, HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}})
+	conn, _, err := websocket.Dial(t.Context(), "ws://"+address+streamPath+"?"+params, //nolint:bodyclose // the library closes it
+		&websocket.DialOptions{HTTPHeader: header, HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}})
 	must(t, err)
 	t.Cleanup(func() { _ = conn.CloseNow() })
 	return conn

@@ -44,7 +44,7 @@ func BenchmarkAnalyst(b *testing.B) {
 	b.Logf("%d entries, %.1f µs of CPU each, %d MiB", *searchEntries, float64(used.Nanoseconds())/1000/float64(*searchEntries), sizeOf(b, path)>>20)
 	one := func() *logentry.Entry { return &some[y.IntN(len(some))].Entry }
 	day := query.Range{Field: query.Timestamp, From: start, To: start.Add(24 * time.Hour)}
-	others := query.Audit(query.AuditLeftOut).Node() // as every question that asks for nothing else
+	others := query.AuditLeftOut.Node() // as every question that asks for nothing else
 	five := search.StatsRequest{Facets: []query.Field{query.Severity, query.Service, query.Action, query.ResourceType, query.UserID}, Top: 10, Interval: search.Interval{Auto: true}}
 	stats := func(where query.Node, r search.StatsRequest) error {
 		_, err := x.Stats(b.Context(), authtest.Tenant(b, pick(y.maker, tenants...)), query.Query{Where: where}, r)

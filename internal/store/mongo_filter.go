@@ -72,7 +72,7 @@ func mongoInterval(n query.Interval) (bson.D, error) {
 
 // mongoHas asks for fields that are absent where they are empty.
 func mongoHas(h query.Has) (bson.D, error) {
-	field := ""
+	var field string
 	switch h.Field {
 	case query.EntryID, query.Timestamp, query.ReceivedAt, query.SchemaVersion:
 		return bson.D{}, nil
