@@ -216,7 +216,7 @@ func TestWhatIsNotedIsAnEntry(t *testing.T) {
 	}{
 		"a search": {Event{Who: Who{Subject: "ann", Credential: "token:j1", Address: netip.MustParseAddr("::ffff:10.0.0.1"), UserAgent: "curl", RequestID: "r", Route: "GET /api/v1/logs"},
 			Action: Read, ResourceType: "entries", Params: map[string][]string{"q": {`a "b"`}, "service": {"a", "!b"}, "cursor": {"xyz"}}, Count: 3, Took: 5 * time.Millisecond, Source: "index"},
-			`"service":"ocelot"|"action":"READ"|"message":"read 3 entries"|"user_id":"ann"|"ip_address":"10.0.0.1"|"metadata":{"route":"GET /api/v1/logs","credential":"token:j1","params":{"page":"a later one","q":"a \"b\"","service":["a","!b"]},"count":3,"took_ms":5,"source":"index"}`},
+			`"service":"ocelot"|"action":"READ"|"message":"read 3 entries"|"user_id":"ann"|"ip_address":"10.0.0.1"|"metadata":{"route":"GET /api/v1/logs","credential_id":"token:j1","params":{"page":"a later one","q":"a \"b\"","service":["a","!b"]},"count":3,"took_ms":5,"source":"index"}`},
 		"an entry that was read": {Event{Who: Who{Credential: "key:abc"}, Action: Read, ResourceType: "entry", ResourceID: "id", Count: 1}, `"message":"read entry id"|"user_id":"key:abc"`},
 		"a change": {Event{Action: Update, ResourceType: "tenant", ResourceID: "acme", Before: map[string]any{"name": "a"}, After: map[string]any{"name": "b", "n": 1}},
 			`"before_state":{"name":"a"},"after_state":{"n":1,"name":"b"}|"message":"update tenant acme"`},

@@ -70,7 +70,7 @@ const (
 // details is the metadata of an audit entry.
 type details struct {
 	Route      string         `json:"route,omitzero"`
-	Credential string         `json:"credential,omitzero"`
+	Credential string         `json:"credential_id,omitzero"`
 	Params     jsontext.Value `json:"params,omitzero"`
 	Count      *int           `json:"count,omitzero"`
 	TookMS     *int64         `json:"took_ms,omitzero"`

@@ -168,6 +168,9 @@ func (a *Authenticator) token(ctx context.Context, token string, now time.Time) 
 	}
 	p := Principal{Subject: c.Subject, TokenID: tokenID(c.ID, token), tenants: tenants, roles: rolesOf(roles), scope: scope, from: from,
 		expires: c.expires().Add(a.leeway), lookup: a.tenants}
+	if c.IssuedAt != nil {
+		p.issued = c.IssuedAt.Time
+	}
 	a.tokens.put(token, p, generation, p.expires)
 	return p, a.ended(p)
 }

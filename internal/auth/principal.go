@@ -33,6 +33,7 @@ type Principal struct {
 	roles    Role
 	scope    scope
 	from     []netip.Prefix // where it may be used from; none: from everywhere
+	issued   time.Time      // the credential; zero: nobody says. Tenants that were created later are others of the same name
 	expires  time.Time      // of the credential; zero: never
 	lookup   Lookup
 }
@@ -120,6 +121,9 @@ func (p Principal) Tenant(ctx context.Context, requested []string) (Tenant, erro
 // name is another one.
 func (p Principal) serves(t *tenant.Info) bool {
 	if p.tenantID != "" && p.tenantID != t.ID {
+		return false
+	}
+	if !p.issued.IsZero() && !p.all() && p.issued.Add(defaultLeeway).Before(t.CreatedAt) {
 		return false
 	}
 	return !t.Disabled() || p.Platform() && !t.Gone(time.Now())

@@ -1,16 +1,19 @@
 package auth
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
+	"github.com/ocelot-log/ocelot/internal/tenant"
 )
 
 func principal(t *testing.T, a *Authenticator, tenants, roles string) Principal {
@@ -175,5 +178,51 @@ func TestSecretsNeverShow(t *testing.T) {
 		if len(shown) == 0 || strings.Contains(shown, testSecret) || strings.Contains(shown, fmt.Sprintf("%x", testSecret)) {
 			t.Errorf("%q", shown)
 		}
+	}
+}
+
+// born is a lookup to which every slug is a tenant that was created then.
+type born time.Time
+
+func (b born) BySlug(_ context.Context, slug string) (*tenant.Info, error) {
+	return &tenant.Info{ID: "aaaaaaaaaaaa", Slug: slug, CreatedAt: time.Time(b)}, nil
+}
+
+func TestATokenIsNotForALaterTenantOfTheSameName(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		tenants string
+		issued  time.Duration // after the tenant was created
+		code    string
+	}{
+		"issued after the tenant was created":           {`["acme"]`, time.Minute, ""},
+		"issued a moment before, by clocks that differ": {`["acme"]`, -defaultLeeway + time.Second, ""},
+		"issued before": {`["acme"]`, -defaultLeeway - 2*time.Second, "tenant_disabled"},
+		"for all tenants, whenever they are created": {`["*"]`, -time.Hour, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newShelf().process(t)
+			claims := fmt.Sprintf(`{"sub":"ada","tenants":%s,"roles":["admin"],"iat":%d,"exp":%d}`, c.tenants, now.Add(-time.Hour).Unix(), now.Add(time.Hour).Unix())
+			p, err := a.Authenticate(t.Context(), Request{Header: bearer(signed(plainHeader, claims, sha256.New))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.lookup = born(now.Add(-time.Hour - c.issued))
+			if _, err := p.Tenant(t.Context(), []string{"acme"}); codeOf(err) != c.code {
+				t.Errorf("the token: %v, want %q", err, c.code)
+			}
+			cookie, _, err := a.Sessions().Start(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			of, err := a.Sessions().Principal(t.Context(), cookie, netip.Addr{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			of.lookup = p.lookup
+			if _, err := of.Tenant(t.Context(), []string{"acme"}); codeOf(err) != c.code {
+				t.Errorf("a session made with it: %v, want %q", err, c.code)
+			}
+		})
 	}
 }

@@ -58,6 +58,7 @@ type sessionBody struct {
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
 	SeenAt    time.Time `json:"seen_at"`
+	IssuedAt  time.Time `json:"issued_at"` // what it was made with; else the session
 }
 
 type heldSession struct {
@@ -92,7 +93,7 @@ func readSession(d document.Document, old *heldSession, lookup Lookup) (*heldSes
 	}
 	later(h.seen, h.written)
 	h.principal = Principal{Subject: b.Subject, TokenID: b.TokenID, KeyID: b.KeyID, SessionID: d.ID, tenants: b.Tenants, tenantID: b.TenantID,
-		roles: rolesOf(b.Roles), scope: s, from: from, expires: b.ExpiresAt, lookup: lookup}
+		roles: rolesOf(b.Roles), scope: s, from: from, issued: b.IssuedAt, expires: b.ExpiresAt, lookup: lookup}
 	return h, nil
 }
 
@@ -113,7 +114,10 @@ func (s *Sessions) Start(ctx context.Context, p Principal) (cookie string, _ Ses
 	cookie = base64.RawURLEncoding.EncodeToString(value)
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	b := sessionBody{Subject: p.Subject, Tenants: p.tenants, Roles: p.roles.Names(), Filters: p.scope.filters, CIDRs: prefixTexts(p.from),
-		TokenID: p.TokenID, KeyID: p.KeyID, TenantID: p.tenantID, CreatedAt: now, ExpiresAt: now.Add(SessionMax), SeenAt: now}
+		TokenID: p.TokenID, KeyID: p.KeyID, TenantID: p.tenantID, CreatedAt: now, ExpiresAt: now.Add(SessionMax), SeenAt: now, IssuedAt: p.issued}
+	if b.IssuedAt.IsZero() {
+		b.IssuedAt = now
+	}
 	if !p.expires.IsZero() && p.expires.Before(b.ExpiresAt) {
 		b.ExpiresAt = p.expires.UTC()
 	}

@@ -189,6 +189,9 @@ func TestWhoReadCanBeRead(t *testing.T) {
 	if e["service"] != "ocelot" || e["action"] != "READ" || e["user_id"] == "" || params["q"] != "card" || asked["count"] != 1.0 || e["tenant_id"] != "acme" {
 		t.Errorf("%v", e)
 	}
+	if id, _ := asked["credential_id"].(string); !strings.HasPrefix(id, "token:") {
+		t.Errorf("which credentials: %v", asked)
+	}
 	for question, want := range map[string]int{"q=declined": 1, "total=exact": 1, "q=service:ocelot": 0, "action=READ": 0} {
 		if f := w.search(t, reader, question); int(*f.Meta.Pagination.Total) != want {
 			t.Errorf("%s: %d, want %d: %v", question, *f.Meta.Pagination.Total, want, f.Data)
