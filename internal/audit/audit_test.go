@@ -100,6 +100,7 @@ func TestRecorder(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			for _, e := range s.kept["a"] {
 				ids = append(ids, e.EventID)
 			}

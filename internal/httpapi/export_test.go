@@ -305,7 +305,7 @@ func manyEntries(w *world, t *testing.T) {
 }
 
 func TestAnExportThatFailsIsSeenToBeBroken(t *testing.T) {
-	h := &halting{at: 1500, let: make(chan struct{}), err: errors.New("the disk is gone")}
+	h := &halting{at: 1500, let: make(chan struct{}), err: errors.New("the disk is gone"), ended: make(chan error, 5)}
 	close(h.let)
 	w := newWorld(t, func(p *parts) {
 		h.Store = p.reading.Store.(store.Store)
@@ -349,6 +349,9 @@ func TestAnExportThatFailsIsSeenToBeBroken(t *testing.T) {
 	}
 	if cursor == "" {
 		t.Fatalf("no mark in %d lines", len(all))
+	}
+	for range 4 {
+		<-h.ended
 	}
 	h.err = nil
 	rest := w.do(t, acme, http.MethodGet, "/api/v1/logs/export?marks=0&cursor="+cursor, "")

@@ -218,8 +218,10 @@ func TestIdleAccountsAreForgottenAndNothingIsAskedForThem(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		calls := from.calls
 		time.Sleep(20 * time.Minute)
+		synctest.Wait()
 		if p.known.RLock(); len(p.accounts) > 0 {
 			t.Errorf("%d accounts are left", len(p.accounts))
 		}
