@@ -126,7 +126,7 @@ type exporting struct {
 
 func export(ctx context.Context, o exportOptions, c *client, params url.Values, stdout, stderr io.Writer) (err error) {
 	x := &exporting{o: o, c: c, params: params}
-	var out io.Writer = stdout
+	out := stdout
 	if o.out == "" {
 		if isTerminal(stdout) {
 			out = &visibleWriter{w: stdout}

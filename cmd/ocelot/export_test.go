@@ -215,7 +215,7 @@ func TestExportsOfSeveralPartsAreOne(t *testing.T) {
 				wantIDs(t, idsOf(t, format, out), n)
 				path := filepath.Join(t.TempDir(), "file")
 				said, err := exportFrom(t, &exportService{n: n, packed: packed}, func(o *exportOptions) { o.format, o.out = format, path }, "x")
-				if err != nil || said != fmt.Sprintf("exported %d entries to %s (%d bytes)\n", n, path, len(out)) {
+				if err != nil || said != fmt.Sprintf("exported %d entries to %s (%s bytes)\n", n, path, grouped(int64(len(out)))) {
 					t.Fatal(said, err)
 				}
 				if text := onlyFile(t, path); text != out {

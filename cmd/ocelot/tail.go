@@ -92,6 +92,7 @@ func (f *following) run(ctx context.Context) error {
 		switch {
 		case answered && f.last != "" && r.Code == "cursor_invalid":
 			f.last = "" // the service does not know the place any more; the next connection says what that means
+			continue
 		case answered && !r.passing(), !f.connected:
 			return queryError(err)
 		case answered:
