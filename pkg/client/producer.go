@@ -130,6 +130,7 @@ func (p *Producer) put(e logentry.Entry, line []byte) (room <-chan struct{}, err
 		return nil, ErrClosed
 	}
 	if p.held > 0 && p.held+len(line) > p.cfg.Buffer {
+		p.seal() // what lingers would keep the room that is waited for
 		return p.room, nil
 	}
 	if p.open != nil && len(p.open.lines)+len(line) > p.cfg.MaxBytes {

@@ -236,6 +236,18 @@ func TestAFullBufferMakesSendWait(t *testing.T) {
 	}
 }
 
+func TestAFullBufferDoesNotLinger(t *testing.T) {
+	f := newFake(t)
+	p := clientOf(t, f.URL).StartProducer(ProducerConfig{Linger: time.Hour, Buffer: 300})
+	for i := range 20 {
+		must(t, p.Send(soon(t), message("m%d", i)))
+	}
+	must(t, p.Close(soon(t)))
+	if n := f.counts(); len(n) != 20 {
+		t.Errorf("%d kept", len(n))
+	}
+}
+
 func TestCloseThatMayNotWaitReportsTheRest(t *testing.T) {
 	f := newFake(t)
 	f.answer = func(int, post) (int, string) { return 503, `{"code":"unavailable"}` }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -72,6 +73,54 @@ func TestTheGoClientLosesAndDoublesNothingWhenTheServiceIsKilled(t *testing.T) {
 	})
 	once(t, "a search finds", found, all)
 	once(t, "the tail gave", <-tailed, all)
+}
+
+// TestTheGoClientSaysWhichEntriesAreRefused sends bad entries between good ones.
+func TestTheGoClientSaysWhichEntriesAreRefused(t *testing.T) {
+	s := service.Start(t, t.TempDir())
+	c, err := client.New(client.Config{URL: s.URL, Token: s.Token("default", "admin")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	reported := map[string]string{}
+	p := c.StartProducer(client.ProducerConfig{Linger: time.Hour, OnError: func(b client.Batch, err error) {
+		problem, ok := errors.AsType[*client.Problem](err)
+		if !ok {
+			t.Errorf("%d entries: %v", len(b.Entries), err)
+			return
+		}
+		for _, e := range problem.Errors {
+			reported[b.Entries[e.Line-1].Message] = e.Code
+		}
+	}})
+	for _, e := range []logentry.Entry{{Message: "good 1"}, {Message: "bad 1", TraceID: "x"}, {Message: "good 2"}, {Message: "bad 2", IPAddress: "here"},
+		{Message: "good 3"}, {Message: "bad 3", Metadata: []byte(`[1]`)}} {
+		e.Service = "partly"
+		if err := p.Send(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(ctx); err == nil {
+		t.Error("Close says nothing of what was refused")
+	}
+	if len(reported) != 3 || reported["bad 1"] != "trace_id_invalid" || reported["bad 2"] == "" || reported["bad 3"] == "" {
+		t.Errorf("reported: %v", reported)
+	}
+	service.Eventually(t, time.Minute, func() (bool, string) {
+		found := 0
+		for e, err := range c.Search(ctx, client.Query{Q: "service:partly", Page: 2}) {
+			if err != nil {
+				return false, err.Error()
+			}
+			if same, err := c.Get(ctx, e.ID); err != nil || same.Message != e.Message || e.Service != "partly" {
+				t.Errorf("found %+v, got %+v, %v", e, same, err)
+			}
+			found++
+		}
+		return found == 3, fmt.Sprintf("%d entries are found", found)
+	})
 }
 
 // follow counts the messages that a tail gives, until it has all. The first of any kind closes following.
