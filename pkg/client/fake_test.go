@@ -143,7 +143,7 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-func message(text string, args ...any) logentry.Entry {
+func entrySaying(text string, args ...any) logentry.Entry {
 	return logentry.Entry{Message: fmt.Sprintf(text, args...)}
 }
 

@@ -24,7 +24,9 @@ func producerOf(t *testing.T, cfg ProducerConfig) (*Producer, *fake) {
 	f := newFake(t)
 	p := clientOf(t, f.URL).StartProducer(cfg)
 	t.Cleanup(func() {
-		if err := p.Close(soon(t)); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // that of t has ended
+		defer cancel()
+		if err := p.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})

@@ -21,7 +21,7 @@ func TestWhatIsSentArrivesOnceAndUnaltered(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", 3600))
 	must(t, p.Send(soon(t), logentry.Entry{Timestamp: at, Service: "billing", Severity: logentry.Warning, Message: "a\nb", Metadata: []byte("{ \"n\":1.50,\n\"o\":{} }")}))
 	for i := range 99 {
-		must(t, p.Send(soon(t), message("m%d", i)))
+		must(t, p.Send(soon(t), entrySaying("m%d", i)))
 	}
 	must(t, p.Close(soon(t)))
 	n := f.counts()
@@ -70,7 +70,7 @@ func TestATryAgainHasTheSameKeyAndBytes(t *testing.T) {
 	}
 	p := clientOf(t, f.URL).StartProducer(ProducerConfig{})
 	for i := range 3 {
-		must(t, p.Send(soon(t), message("m%d", i)))
+		must(t, p.Send(soon(t), entrySaying("m%d", i)))
 	}
 	must(t, p.Flush(soon(t)))
 	must(t, p.Close(soon(t)))
@@ -131,7 +131,7 @@ func TestABadEntryTakesNoNeighbourWithIt(t *testing.T) {
 	var told reports
 	p := clientOf(t, f.URL).StartProducer(ProducerConfig{OnError: told.add, Linger: time.Hour})
 	for _, m := range []string{"a", "bad1", "b", "bad2", "bad3", "c"} {
-		must(t, p.Send(soon(t), message("%s", m)))
+		must(t, p.Send(soon(t), entrySaying("%s", m)))
 	}
 	err := p.Flush(soon(t))
 	must(t, p.Close(soon(t)))
@@ -182,8 +182,8 @@ func TestARefusedBatchIsReportedWhole(t *testing.T) {
 		f.answer = func(int, post) (int, string) { return c.status, c.body }
 		var told reports
 		p := clientOf(t, f.URL).StartProducer(ProducerConfig{OnError: told.add, Linger: time.Hour})
-		must(t, p.Send(soon(t), message("a")))
-		must(t, p.Send(soon(t), message("b")))
+		must(t, p.Send(soon(t), entrySaying("a")))
+		must(t, p.Send(soon(t), entrySaying("b")))
 		err := p.Close(soon(t))
 		problem, ok := errors.AsType[*Problem](err)
 		if !ok || problem.Status != c.status || problem.Code != c.code || strings.Contains(err.Error(), "secret") {
@@ -199,8 +199,8 @@ func TestAReceiptForAnotherNumberIsNone(t *testing.T) {
 	f := newFake(t)
 	f.answer = func(int, post) (int, string) { return 202, `{"data":{"ids":["x"]}}` }
 	p := clientOf(t, f.URL).StartProducer(ProducerConfig{Linger: time.Hour})
-	must(t, p.Send(soon(t), message("a")))
-	must(t, p.Send(soon(t), message("b")))
+	must(t, p.Send(soon(t), entrySaying("a")))
+	must(t, p.Send(soon(t), entrySaying("b")))
 	if problem, ok := errors.AsType[*Problem](p.Close(soon(t))); !ok || problem.Code != "answer_invalid" {
 		t.Errorf("have %v", problem)
 	}
@@ -214,7 +214,7 @@ func TestAFullBufferMakesSendWait(t *testing.T) {
 	taken := 0
 	for ; taken < 1000; taken++ {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		err := p.Send(ctx, message("%s %d", strings.Repeat("x", 100), taken))
+		err := p.Send(ctx, entrySaying("%s %d", strings.Repeat("x", 100), taken))
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
 			break
@@ -225,7 +225,7 @@ func TestAFullBufferMakesSendWait(t *testing.T) {
 		t.Errorf("%d entries of more than 100 bytes were taken into 1000", taken)
 	}
 	waiting := make(chan error, 1)
-	go func() { waiting <- p.Send(soon(t), message("waited")) }()
+	go func() { waiting <- p.Send(soon(t), entrySaying("waited")) }()
 	close(let)
 	if err := <-waiting; err != nil {
 		t.Errorf("there is room again: %v", err)
@@ -240,7 +240,7 @@ func TestAFullBufferDoesNotLinger(t *testing.T) {
 	f := newFake(t)
 	p := clientOf(t, f.URL).StartProducer(ProducerConfig{Linger: time.Hour, Buffer: 300})
 	for i := range 20 {
-		must(t, p.Send(soon(t), message("m%d", i)))
+		must(t, p.Send(soon(t), entrySaying("m%d", i)))
 	}
 	must(t, p.Close(soon(t)))
 	if n := f.counts(); len(n) != 20 {
@@ -256,9 +256,9 @@ func TestCloseThatMayNotWaitReportsTheRest(t *testing.T) {
 	sent := 0
 	waiting := make(chan error, 1)
 	for ; sent < 6; sent++ {
-		must(t, p.Send(soon(t), message("m%d", sent)))
+		must(t, p.Send(soon(t), entrySaying("m%d", sent)))
 	}
-	go func() { waiting <- p.Send(t.Context(), message("%s", strings.Repeat("x", 400))) }()
+	go func() { waiting <- p.Send(t.Context(), entrySaying("%s", strings.Repeat("x", 400))) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if err := p.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -270,7 +270,7 @@ func TestCloseThatMayNotWaitReportsTheRest(t *testing.T) {
 	if lost := told.messages(); len(lost) != sent {
 		t.Errorf("%d of %d are reported", len(lost), sent)
 	}
-	if err := p.Send(t.Context(), message("late")); !errors.Is(err, ErrClosed) {
+	if err := p.Send(t.Context(), entrySaying("late")); !errors.Is(err, ErrClosed) {
 		t.Errorf("a late entry: %v", err)
 	}
 	must(t, p.Close(soon(t))) // again is nothing
@@ -281,7 +281,7 @@ func TestALoneEntryGoesOutAfterItsLinger(t *testing.T) {
 	came := make(chan struct{})
 	f.answer = func(int, post) (int, string) { close(came); return 0, "" }
 	p := clientOf(t, f.URL).StartProducer(ProducerConfig{Linger: 10 * time.Millisecond})
-	must(t, p.Send(soon(t), message("alone")))
+	must(t, p.Send(soon(t), entrySaying("alone")))
 	select {
 	case <-came:
 	case <-soon(t).Done():
