@@ -162,6 +162,11 @@ func TestABadEntryTakesNoNeighbourWithIt(t *testing.T) {
 	if len(keys) != 3 {
 		t.Errorf("%d keys for three different batches", len(keys))
 	}
+	for _, b := range told.batches {
+		if !keys[b.Key] {
+			t.Errorf("reported under %q, which no batch had", b.Key)
+		}
+	}
 }
 
 func TestARefusedBatchIsReportedWhole(t *testing.T) {
