@@ -124,6 +124,26 @@ func (c *client) bearer() (string, error) {
 
 // do sends one request and reads the answer. An answer that is not 2xx is a *refusal, no answer at all an *unreachable.
 func (c *client) do(ctx context.Context, method, path string, header http.Header, body []byte) ([]byte, error) {
+	resp, err := c.open(ctx, c.HTTP, method, path, header, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, &unreachable{c.URL, err}
+	}
+	return answer, nil
+}
+
+// stream is do for an answer that may take any time. Its body is the caller's to read and to close.
+func (c *client) stream(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+	patient := *c.HTTP
+	patient.Timeout = 0
+	return c.open(ctx, &patient, http.MethodGet, path, header, nil)
+}
+
+func (c *client) open(ctx context.Context, over *http.Client, method, path string, header http.Header, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -139,19 +159,19 @@ func (c *client) do(ctx context.Context, method, path string, header http.Header
 	if c.Tenant != "" {
 		req.Header.Set("X-Tenant-ID", c.Tenant)
 	}
-	resp, err := c.HTTP.Do(req)
+	resp, err := over.Do(req)
 	if err != nil {
 		return nil, &unreachable{c.URL, err}
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return resp, nil
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, &unreachable{c.URL, err}
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, newRefusal(resp, answer)
-	}
-	return answer, nil
+	return nil, newRefusal(resp, answer)
 }
 
 // unreachable means that nobody knows whether the request arrived.

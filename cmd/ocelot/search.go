@@ -50,11 +50,7 @@ func newSearchCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := cmd.OutOrStdout()
-			if o.json || !isTerminal(out) {
-				return search(cmd.Context(), c, params, o.limit, &ndjson{bufio.NewWriter(out)}, cmd.ErrOrStderr())
-			}
-			return search(cmd.Context(), c, params, o.limit, newTable(out, terminalWidth(out), os.Getenv("NO_COLOR") == ""), cmd.ErrOrStderr())
+			return search(cmd.Context(), c, params, o.limit, newPrinter(cmd.OutOrStdout(), o.json), cmd.ErrOrStderr())
 		},
 	}
 	o.target.flags(cmd)
@@ -128,8 +124,19 @@ type page struct {
 // printer writes the entries of a result.
 type printer interface {
 	entry(raw json.RawMessage) error
-	// end is called once after the last entry.
+	// end is called after the last entry, and wherever a reader should see all that there is so far.
 	end() error
+}
+
+// newPrinter prints a table on a terminal, and NDJSON elsewhere or where it is wanted.
+func newPrinter(out io.Writer, json bool) printer {
+	switch {
+	case !isTerminal(out):
+		return &ndjson{bufio.NewWriter(out)}
+	case json:
+		return &ndjson{bufio.NewWriter(&visibleWriter{w: out})}
+	}
+	return newTable(out, terminalWidth(out), os.Getenv("NO_COLOR") == "")
 }
 
 // maxPage is how many entries the service gives at once.

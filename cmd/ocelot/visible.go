@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,6 +46,27 @@ func visibleLines(s string) string {
 		lines[i] = visible(lines[i])
 	}
 	return strings.Join(lines, "\n")
+}
+
+// visibleWriter makes the lines written to it visible. What has no end of line yet is held.
+type visibleWriter struct {
+	w    io.Writer
+	held []byte
+}
+
+func (v *visibleWriter) Write(p []byte) (int, error) {
+	v.held = append(v.held, p...)
+	end := bytes.LastIndexByte(v.held, '\n') + 1
+	var b strings.Builder
+	for line := range strings.Lines(string(v.held[:end])) {
+		b.WriteString(visible(strings.TrimRight(line, "\r\n")))
+		b.WriteByte('\n')
+	}
+	v.held = append(v.held[:0], v.held[end:]...)
+	if _, err := io.WriteString(v.w, b.String()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 func plainText(s string) bool {

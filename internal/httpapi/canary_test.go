@@ -146,9 +146,12 @@ func (w *world) fill(t *testing.T) prey {
 	_, err = w.store.UpdateTenant(t.Context(), renamed)
 	must(t, err)
 	w.access.Tenants.Forget()
+	shared := made[view](t, w.do(t, authHeader(t, "acme", "admin"), http.MethodPost, "/api/v1/views", `{"name":"`+canary+` view","search":"service=`+canary+`","shared":true}`), http.StatusCreated)
+	own := made[view](t, w.do(t, authHeader(t, "acme", "reader"), http.MethodPost, "/api/v1/views", `{"name":"`+canary+` own","search":"service=`+canary+`"}`), http.StatusCreated)
 	id := regexp.MustCompile(`"id":"([^"]+)"`).FindSubmatch(a.body)
 	acme.ids = append(acme.ids, string(id[1]), token.JTI)
-	acme.canaries = append(acme.canaries, string(id[1]))
+	acme.ids = append(acme.ids, shared.ID, own.ID)
+	acme.canaries = append(acme.canaries, string(id[1]), shared.ID, own.ID)
 	return acme
 }
 
@@ -251,6 +254,7 @@ func TestWhatIsAnothersTakesAsLongAsWhatIsNowhere(t *testing.T) {
 		"an entry":                     {"/api/v1/logs/" + acme.ids[0], "/api/v1/logs/0197fd60-0000-7000-8000-000000000000"},
 		"a tenant in the path":         {"/api/v1/tenants/acme/keys", "/api/v1/tenants/nosuch/keys"},
 		"B6 a key of another, revoked": {"DELETE /api/v1/tenants/zeta/keys/" + acme.ids[2], "DELETE /api/v1/tenants/zeta/keys/" + acme.ids[2][:len(acme.ids[2])-1] + "0"},
+		"a view of another, deleted":   {"DELETE /api/v1/views/" + acme.ids[4], "DELETE /api/v1/views/" + acme.ids[4][:len(acme.ids[4])-1] + "0"},
 	} {
 		ask := func(target string) (time.Duration, answer) {
 			method, path, ok := strings.Cut(target, " ")

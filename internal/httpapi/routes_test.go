@@ -162,7 +162,7 @@ func TestWhatIsNoRoute(t *testing.T) {
 
 func TestJ10EveryAnswerCarriesTheFixedHeaders(t *testing.T) {
 	w := newWorld(t)
-	for _, target := range []string{"/api/v1/logs", "/nothing", "/health/live", "/api/v1/openapi.json"} {
+	for _, target := range []string{"/api/v1/logs", "/nothing", "/health/live", "/api/v1/openapi.json", "/api/v1/docs"} {
 		a := w.do(t, http.Header{}, http.MethodGet, target, "")
 		for _, name := range []string{"X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy", "Cache-Control", "Strict-Transport-Security", "X-Request-Id"} {
 			if a.header.Get(name) == "" {

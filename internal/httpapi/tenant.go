@@ -27,7 +27,9 @@ type tenants interface {
 type documents interface {
 	CreateDocument(ctx context.Context, d document.Document) (document.Document, error)
 	ReplaceDocument(ctx context.Context, d document.Document) (document.Document, error)
+	DeleteDocument(ctx context.Context, kind document.Kind, id string) error
 	Document(ctx context.Context, kind document.Kind, id string) (document.Document, error)
+	Documents(ctx context.Context, kind document.Kind, tenantID, after string, max int) ([]document.Document, error)
 }
 
 // codeOtherVersion has a status of its own.

@@ -39,6 +39,7 @@ func TestBothSystemsMeanTheSame(t *testing.T) {
 	strangers := w.strangers()
 	w.strange(t.Context(), strangers)
 	w.credentials()
+	w.walk(savedViews())
 	w.masking()
 	step("requests")
 	w.settle()
@@ -455,6 +456,7 @@ func (w *twins) someIDs(tenant string, n int) (ids []string) {
 // tokens, and is asked from its own machine.
 var outOfReach = []string{" 408", " 429", " 503", " 504", " 507", "/api/v1/session/oidc 303", "/api/v1/session/oidc 403", "/callback 303", "/callback 400", "/callback 403", "POST /api/v1/session 403",
 	"POST /api/v1/tenants/{id}/keys 409", "POST /api/v1/tokens 409", "PATCH /api/v1/tenants/{id} 409", "DELETE /api/v1/tenants/{id} 409",
+	"POST /api/v1/views 409", "PATCH /api/v1/views/{id} 409", "HEAD /api/v1/docs 200", "HEAD /api/v1/docs 400",
 	"/logs/stream 101", "/logs/stream 200"} // which have no end: they are followed in internal/httpapi
 
 // checkCoverage asserts that each answer of the description was seen and was as described.

@@ -226,7 +226,7 @@ func (w *twins) strangers() (all []request) {
 	const x = `{"message":"x","timestamp":"2025-01-04T00:00:00Z"}`
 	for _, target := range []string{"/", "/api", "/api/v1", "//api/v1/logs", "/api/v1/logs/", "/API/v1/logs", "/api/v1/logs;x=1", "/api/v1/logs/x", "/api/v1/logs/%00", "/api/v1/logs/%ff", "/api/v1/logs/..%2f", "/api/v1/logs/bulk", "/api/v1/logs/bulk/x", "/api/v1/l%6fgs",
 		"/api/v1/logs/00000000-0000-0000-0000-000000000000", "/api/v1/logs/0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69", "/api/v1/logs/0199C1F0-8A4E-7C3B-9F00-2F1D3C4B5A69", "/api/v1/logs/0199c1f08a4e7c3b9f002f1d3c4b5a69", "/api/v1/logs/0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69?x=1", "/api/v1/logs/0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69/context",
-		"/api/v1/tenants?x=1", "/api/v1/tenants/acme", "/metrics", "/debug/pprof/", "/health", "/health/live", "/health/ready", "/health/x", "/health?x=1", "/health/live?x=1", "/health/ready?x=1", "/api/v1/openapi.json", "/api/v1/openapi.json?v=1", "/favicon.ico", "/api/v1/logs?" + strings.Repeat("a", 8200), "/api/v1/logs/export?" + strings.Repeat("a", 8200)} {
+		"/api/v1/tenants?x=1", "/api/v1/tenants/acme", "/metrics", "/debug/pprof/", "/health", "/health/live", "/health/ready", "/health/x", "/health?x=1", "/health/live?x=1", "/health/ready?x=1", "/api/v1/openapi.json", "/api/v1/openapi.json?v=1", "/api/v1/docs", "/api/v1/docs?x=1", "/api/v1/docs/", "/api/v1/docs/docs.css", "/api/v1/docs/docs.css?x=1", "/api/v1/docs/docs.js", "/favicon.ico", "/api/v1/logs?" + strings.Repeat("a", 8200), "/api/v1/logs/export?" + strings.Repeat("a", 8200)} {
 		all = append(all, get("acme", target), get("", target))
 	}
 	for _, method := range []string{"PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "FOO", "get"} {
