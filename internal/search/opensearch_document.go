@@ -146,10 +146,11 @@ func appendAddressField(dst []byte, s string) []byte {
 	}
 	dst = append(append(append(dst, `,"`...), field...), `":`...)
 	dst = appendString(dst, spelling)
-	if bare, _, zoned := strings.Cut(spelling, "%"); zoned {
+	bare, _, zoned := strings.Cut(spelling, "%")
+	if zoned {
 		dst = append(append(append(dst, `,"ip_bare":"`...), bare...), '"') // it is in a network all the same
 	}
-	return dst
+	return append(append(append(dst, `,"ip_counted":"`...), bare...), '"')
 }
 
 // appendText appends before, the tokens of a text with spaces between them and after; nothing where

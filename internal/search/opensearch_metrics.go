@@ -39,7 +39,7 @@ func (o *OpenSearch) metric(ctx context.Context, t auth.Tenant, q query.Query, p
 	if group == query.FieldNone || m.Count == 0 {
 		return m, nil
 	}
-	f, err = o.ask(ctx, t, doing, metricsQuery, []byte(question+`"groups":{"terms":{"field":"`+group.String()+`","size":`+strconv.Itoa(top)+
+	f, err = o.ask(ctx, t, doing, metricsQuery, []byte(question+`"groups":{"terms":{"field":"`+counted(group)+`","size":`+strconv.Itoa(top)+
 		`,"shard_size":`+strconv.Itoa(shardValues)+`,"collect_mode":"breadth_first"},"aggs":{"numbers":`+numbers+`}}}}`))
 	if err != nil {
 		return m, err

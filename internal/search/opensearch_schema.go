@@ -53,9 +53,10 @@ func (o *OpenSearch) mapping(settings string) object {
 			"severity": object{"type": "byte"}, "schema_version": object{"type": "integer"},
 			"service": counted, "action": counted, "user_id": counted, "resource_type": counted,
 			"resource_id": found, "session_id": found, "user_agent": found, "request_id": found, "trace_id": found, "span_id": found, "event_id": found,
-			"ip_address": object{"type": "ip"}, "ip_zoned": found, // an address with a zone, which the type ip does not take
-			"ip_bare": object{"type": "ip", "doc_values": false}, // that without its zone
-			"message": text, "meta_text": text,
+			"ip_address": object{"type": "ip", "doc_values": false}, "ip_zoned": found, // an address with a zone, which the type ip does not take
+			"ip_bare":    object{"type": "ip", "doc_values": false}, // that without its zone
+			"ip_counted": object{"type": "ip", "index": false},      // any address without its zone, for counts
+			"message":    text, "meta_text": text,
 			"changes": found, "meta_kv": found, "meta_keys": counted, // as opensearch_metadata.go writes them
 			"meta_num":        object{"type": "keyword", "ignore_above": longestKeyword, "index": false},
 			"index_truncated": object{"type": "boolean"},

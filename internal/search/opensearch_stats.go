@@ -120,9 +120,17 @@ func nanosOf(millis float64) int64 {
 	return int64(math.Floor(millis)) * int64(time.Millisecond)
 }
 
+// counted is the field whose values are counted for f.
+func counted(f query.Field) string {
+	if f == query.IPAddress {
+		return "ip_counted"
+	}
+	return f.String()
+}
+
 func facetAggregations(r StatsRequest) (all []string) {
 	for i, f := range r.Facets {
-		all = append(all, `"`+strconv.Itoa(i)+`":{"terms":{"field":"`+f.String()+`","size":`+strconv.Itoa(r.Top)+`,"shard_size":`+strconv.Itoa(shardValues)+`}}`)
+		all = append(all, `"`+strconv.Itoa(i)+`":{"terms":{"field":"`+counted(f)+`","size":`+strconv.Itoa(r.Top)+`,"shard_size":`+strconv.Itoa(shardValues)+`}}`)
 	}
 	if r.Interval.wanted() {
 		all = append(all, `"first":{"min":{"field":"timestamp"}},"last":{"max":{"field":"timestamp"}}`)
