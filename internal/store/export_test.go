@@ -64,6 +64,9 @@ func testExport(t *testing.T, s store.Store) {
 }
 
 func testExportMany(t *testing.T, s store.Store) {
+	if testing.Short() {
+		t.Skip("long, in one goroutine: run without -short")
+	}
 	tn, m := authtest.Tenant(t, "acme"), newMaker(51)
 	records := m.records(tn.ID(), 20_000) // several parts, and ties over their borders
 	for i := range records {
@@ -89,6 +92,9 @@ func testExportMany(t *testing.T, s store.Store) {
 }
 
 func testExportLarge(t *testing.T, s store.Store) {
+	if testing.Short() {
+		t.Skip("long, in one goroutine: run without -short")
+	}
 	tn, m := authtest.Tenant(t, "acme"), newMaker(54)
 	records := m.records(tn.ID(), 400) // 80 MiB, which nobody holds at once
 	for i := range records {
