@@ -351,7 +351,9 @@ func TestAnExportThatFailsIsSeenToBeBroken(t *testing.T) {
 		t.Fatalf("no mark in %d lines", len(all))
 	}
 	for range 4 {
-		<-h.ended
+		if err := <-h.ended; !errors.Is(err, h.err) {
+			t.Errorf("an export ended with %v", err)
+		}
 	}
 	h.err = nil
 	rest := w.do(t, acme, http.MethodGet, "/api/v1/logs/export?marks=0&cursor="+cursor, "")
