@@ -20,8 +20,9 @@ import (
 	"github.com/ocelot-log/ocelot/internal/tenant"
 )
 
-// BenchmarkIsolation posts steadily for one tenant over TCP, in turns of a second with and without somebody who is
-// refused beside it, and reports both 99th percentiles. Callers and server share the machine.
+// BenchmarkIsolation posts steadily for one tenant over TCP, in turns of a second alone, beside as many health checks as
+// there are refusals otherwise, and beside somebody who is refused, and reports the 99th percentiles. Callers and server
+// share the machine: the health checks tell what the wire and the callers cost.
 //
 //	go test -run '^$' -bench Isolation -benchtime 30x ./internal/httpapi
 func BenchmarkIsolation(b *testing.B) {
@@ -45,9 +46,10 @@ func BenchmarkIsolation(b *testing.B) {
 			must(b, err)
 			live(b, func(ctx context.Context) error { return w.Serve(ctx, l) })
 			post := poster(b, "http://"+l.Addr().String())
+			probe := prober(b, "http://"+l.Addr().String())
 			good, other := entriesOf(10), entriesOf(c.entries)
 			var (
-				noisy   atomic.Bool
+				noise   atomic.Int32
 				refused atomic.Int64
 				wg      sync.WaitGroup
 				ctx     = b.Context()
@@ -63,20 +65,22 @@ func BenchmarkIsolation(b *testing.B) {
 							return
 						case <-tick.C:
 						}
-						if !noisy.Load() {
-							continue
-						}
-						if status := post(c.header, other); status == http.StatusTooManyRequests {
-							refused.Add(1)
+						switch noise.Load() {
+						case probes:
+							probe()
+						case refusals:
+							if status := post(c.header, other); status == http.StatusTooManyRequests {
+								refused.Add(1)
+							}
 						}
 					}
 				})
 			}
 			header := authHeader(b, "acme", "writer")
-			took := map[bool][]time.Duration{}
+			took := map[int32][]time.Duration{}
 			for b.Loop() {
-				for _, with := range []bool{false, true} {
-					noisy.Store(with)
+				for _, with := range []int32{quiet, probes, refusals} {
+					noise.Store(with)
 					time.Sleep(50 * time.Millisecond)
 					for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 						began := time.Now()
@@ -93,12 +97,40 @@ func BenchmarkIsolation(b *testing.B) {
 				slices.Sort(all)
 				return all[len(all)*99/100].Seconds() * 1e3
 			}
-			quiet, loud := p99(took[false]), p99(took[true])
-			b.ReportMetric(quiet, "quiet-p99-ms")
+			alone, probed, loud := p99(took[quiet]), p99(took[probes]), p99(took[refusals])
+			b.ReportMetric(alone, "quiet-p99-ms")
+			b.ReportMetric(probed, "probes-p99-ms")
 			b.ReportMetric(loud, "noisy-p99-ms")
-			b.ReportMetric(loud/quiet, "ratio")
+			b.ReportMetric(loud/alone, "ratio")
+			b.ReportMetric(loud/probed, "ratio-to-probes")
 			b.ReportMetric(float64(refused.Load())/float64(b.N), "refused/s")
 		})
+	}
+}
+
+// What else the server does while a request is timed: nothing, as many requests of the cheapest kind, whose callers use
+// the same two cores, or what is refused.
+const (
+	quiet int32 = iota
+	probes
+	refusals
+)
+
+// prober asks whether the server lives.
+func prober(b *testing.B, url string) func() {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	b.Cleanup(client.CloseIdleConnections)
+	return func() {
+		res, err := client.Get(url + "/health/live")
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			b.Error(res.Status)
+		}
 	}
 }
 
