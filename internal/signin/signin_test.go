@@ -88,7 +88,7 @@ func TestAnAnswerIsGoodOnceInTheBrowserThatAsked(t *testing.T) {
 		"no attempt":                       {answer, "", "signin_attempt_invalid"},
 		"another browser's attempt":        {answer, other, "signin_attempt_invalid"},
 		"an attempt that somebody made up": {answer, theirs.seal.close(inside), "signin_attempt_invalid"},
-		"a spoilt attempt":                 {answer, attempt[:len(attempt)-2] + "AA", "signin_attempt_invalid"},
+		"a spoilt attempt":                 {answer, attempt[:8] + other[8:12] + attempt[12:], "signin_attempt_invalid"},
 		"a long attempt":                   {answer, strings.Repeat("A", 1<<16), "signin_attempt_invalid"},
 		"an attempt that took too long":    {answer, with(func(a *sealed) { a.Until = time.Now().Add(-time.Second).Unix() }), "signin_attempt_invalid"},
 		"another state":                    {without("state", "x"), attempt, "signin_attempt_invalid"},
