@@ -48,6 +48,7 @@ var exact = map[string]int{
 
 var (
 	errNoRoute  = fault.New(fault.NotFound, "not_found", "there is nothing here")
+	errNoSocket = fault.New(fault.NotFound, "not_found", "there is no WebSocket here: it is at "+streamPath)
 	errNoMethod = fault.New(fault.NotAllowed, "method_not_allowed", "this path takes the methods named in Allow")
 )
 

@@ -84,14 +84,22 @@ type call struct {
 func (s *Server) serve(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		k := call{Context: c, client: s.client(c.Request)}
-		err := s.admit(&k, r)
+		var err error
+		if r.path != streamPath && wantsSocket(c.Request) {
+			err = errNoSocket
+		}
+		if err == nil {
+			err = s.admit(&k, r)
+		}
 		if err == nil {
 			err = r.serve(s, &k)
 		}
 		if err == nil {
 			return
 		}
-		s.fail(c, err)
+		if r.path != streamPath || !s.refuseSocket(&k, err) {
+			s.fail(c, err)
+		}
 		s.refused(&k, r, fault.Of(err))
 		if r.access == writers && !k.handed {
 			s.tel.Metrics.RefusedEntries.WithLabelValues(c.GetString(codeKey)).Inc()

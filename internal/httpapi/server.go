@@ -114,6 +114,7 @@ type Server struct {
 	exports  quota
 	streams  streamCount
 	tail     *tail.Hub
+	patience patience // with those who read streams
 	health   health
 	stopping atomic.Bool
 	handler  http.Handler
@@ -124,7 +125,7 @@ func New(cfg Config, access Access, w Writing, r Reading, tel telemetry.Telemetr
 	if access.Auth == nil || access.Tenants == nil || w.Ingest == nil || w.Queue == nil || w.Audit == nil || w.Masks == nil || r.Store == nil || r.Index == nil || r.Cursors == nil {
 		return nil, errors.New("httpapi: a collaborator is missing")
 	}
-	s := &Server{cfg: cfg.withDefaults(), access: access, writing: w, reading: r, tel: tel}
+	s := &Server{cfg: cfg.withDefaults(), access: access, writing: w, reading: r, tel: tel, patience: streamPatience}
 	s.log = tel.Log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
 	}))

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -17,8 +19,35 @@ import (
 	"github.com/ocelot-log/ocelot/internal/tail"
 )
 
-// credentialsEnded closes a WebSocket whose credentials do not hold any more: 4000 and above are ours to give a meaning.
-const credentialsEnded websocket.StatusCode = 4401
+// What a WebSocket is closed with whose credentials are none, or are not for this: 4000 and above are ours to give a
+// meaning.
+const (
+	notIdentified websocket.StatusCode = 4401
+	notAllowed    websocket.StatusCode = 4403
+)
+
+// refuseSocket upgrades the connection of a caller who may not have the stream, and closes it with the reason: a page can
+// read that, but no answer to a handshake. It is false where the answer is to be one of HTTP: to whoever is no WebSocket,
+// and to pages and links that are to have no connection at all.
+func (s *Server) refuseSocket(k *call, err error) bool {
+	f := fault.Of(err)
+	code := notIdentified
+	switch {
+	case f.Kind != fault.Unauthenticated && f.Kind != fault.Forbidden, f.Code == errOrigin.Code, f.Code == "credentials_in_url":
+		return false
+	case k.Writer.Written() || !wantsSocket(k.Request) || checkHandshake(k) != nil:
+		return false
+	case f.Kind == fault.Forbidden:
+		code = notAllowed
+	}
+	k.Set(codeKey, f.Code)
+	conn, err := websocket.Accept(k.Writer, k.Request, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return true // the answer was written
+	}
+	_ = conn.Close(code, f.Code)
+	return true
+}
 
 // checkHandshake refuses a handshake that is none of RFC 6455 with a problem that says why.
 func checkHandshake(k *call) error {
@@ -38,9 +67,14 @@ func checkHandshake(k *call) error {
 
 // socket is a stream as JSON text messages.
 type socket struct {
-	st   *stream
-	ctx  context.Context
-	conn *websocket.Conn
+	st    *stream
+	ctx   context.Context
+	leave func() // ends ctx
+	conn  *websocket.Conn
+
+	begun  bool
+	asking atomic.Bool // whether anybody is there
+	asked  sync.WaitGroup
 }
 
 // overSocket upgrades the connection. Origins were looked at where the session's cookie was: a token or key in a header
@@ -59,14 +93,15 @@ func (st *stream) overSocket() error {
 		takeNothing(ctx, conn)
 		leave()
 	}()
-	err = st.run(ctx, &socket{st, ctx, conn})
+	to := &socket{st: st, ctx: ctx, leave: leave, conn: conn}
+	err = st.run(ctx, to)
 	code, reason := websocket.StatusInternalError, "the service failed"
 	switch {
 	case errors.Is(err, errEnded):
-		code, reason = credentialsEnded, "the credentials have ended"
+		code, reason = notIdentified, "the credentials have ended"
 	case errors.Is(err, tail.ErrStopped):
 		code, reason = websocket.StatusGoingAway, "this process is stopping"
-	case errors.Is(err, errGone):
+	case errors.Is(err, errSlow), errors.Is(err, errGone):
 		code, reason = websocket.StatusTryAgainLater, "too slow"
 	case ctx.Err() != nil:
 		code = 0 // the reader has closed it
@@ -76,6 +111,7 @@ func (st *stream) overSocket() error {
 		st.ended(err)
 	}
 	leave()
+	to.asked.Wait()
 	<-read
 	return nil
 }
@@ -101,12 +137,11 @@ func takeNothing(ctx context.Context, conn *websocket.Conn) {
 }
 
 func (s *socket) write(b []byte) error {
-	ctx, cancel := context.WithTimeout(s.ctx, streamStall)
-	defer cancel()
-	if err := s.conn.Write(ctx, websocket.MessageText, b); err != nil {
-		return errGone
-	}
-	return nil
+	return s.st.give(func() error {
+		ctx, cancel := context.WithTimeout(s.ctx, s.st.s.patience.gone)
+		defer cancel()
+		return s.conn.Write(ctx, websocket.MessageText, b)
+	})
 }
 
 func (s *socket) chunk(c *tail.Chunk) error {
@@ -135,17 +170,26 @@ func (s *socket) gap(from, to time.Time) error {
 	return s.write([]byte(`{"event":"gap","data":` + gapData(from, to) + `}`))
 }
 
-// alive also asks whether anybody is there.
+// alive also asks whether anybody is there, without waiting for the answer: there may be entries before it comes.
 func (s *socket) alive(id string) error {
 	if id != "" {
 		if err := s.write([]byte(`{"event":"alive","id":"` + id + `"}`)); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, streamStall)
-	defer cancel()
-	if s.conn.Ping(ctx) != nil {
-		return errGone
+	if !s.begun {
+		s.begun = true
+		return nil
+	}
+	if s.asking.CompareAndSwap(false, true) {
+		s.asked.Go(func() {
+			defer s.asking.Store(false)
+			ctx, cancel := context.WithTimeout(s.ctx, s.st.s.patience.gone)
+			defer cancel()
+			if s.conn.Ping(ctx) != nil {
+				s.leave()
+			}
+		})
 	}
 	return nil
 }

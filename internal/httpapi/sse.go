@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"time"
@@ -41,16 +42,17 @@ func (e *events) write(b []byte) error {
 		h["X-Accel-Buffering"] = []string{"no"} // proxies would gather events
 		w.WriteHeader(http.StatusOK)
 	}
-	_ = e.life.SetWriteDeadline(time.Now().Add(streamStall))
-	if _, err := w.Write(b); err != nil {
-		return errGone
-	}
-	w.Flush()
-	return nil
+	return e.st.give(func() error {
+		_ = e.life.SetWriteDeadline(time.Now().Add(e.st.s.patience.gone))
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		return e.life.Flush()
+	})
 }
 
 func (e *events) chunk(c *tail.Chunk) error {
-	return e.write(c.Text(asEvents, func() []byte {
+	text := c.Text(asEvents, func() []byte {
 		var b []byte
 		e.st.each(c, func(id string, entry []byte) {
 			b = append(append(b, "event: entry\nid: "...), id...)
@@ -58,7 +60,18 @@ func (e *events) chunk(c *tail.Chunk) error {
 			b = append(b, "\n\n"...)
 		})
 		return b
-	}))
+	})
+	for len(text) > 0 {
+		n := len(text)
+		if n > streamPiece { // cut behind a whole event
+			n = streamPiece + bytes.Index(text[streamPiece-1:], []byte("\n\n")) + 1
+		}
+		if err := e.write(text[:n]); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return nil
 }
 
 func (e *events) skipped(count int) error {

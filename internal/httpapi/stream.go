@@ -22,14 +22,22 @@ import (
 
 // Bounds of live streams.
 const (
-	streamPath     = "/api/v1/logs/stream"
-	maxStreams     = 10             // of a principal
-	maxAllStreams  = 2000           // of this process
-	streamMemory   = 24 * time.Hour // how long ago a stream may have ended that goes on
-	streamAlive    = 15 * time.Second
-	streamStall    = 10 * time.Second // how long a reader may take nothing
-	streamIdentity = 2 * time.Second  // between two looks at whether the credentials still hold
+	streamPath    = "/api/v1/logs/stream"
+	maxStreams    = 10             // of a principal
+	maxAllStreams = 2000           // of this process
+	streamMemory  = 24 * time.Hour // how long ago a stream may have ended that goes on
+	streamAlive   = 15 * time.Second
+	streamPiece   = 64 << 10 // bytes that are written at once, or one entry
 )
+
+// patience is what a stream has with its reader.
+type patience struct {
+	look time.Duration // between two looks at whether the credentials still hold
+	slow time.Duration // who takes a piece only after that is told of a gap, and to come again
+	gone time.Duration // who has not taken it by then is gone
+}
+
+var streamPatience = patience{look: 2 * time.Second, slow: 10 * time.Second, gone: 20 * time.Second}
 
 // commits is the record in the order in which entries became durable.
 type commits interface {
@@ -55,6 +63,9 @@ type stream struct {
 	from    *tail.Place // nil: from now on
 	since   time.Time   // when the cursor was made
 	gone    bool        // too long ago to go on from
+
+	asked time.Time // when the credentials were last looked at
+	given time.Time // when the reader last took something in time
 }
 
 // streamLogs follows the record for a caller: what comes and matches, as server-sent events, or as JSON messages over a
@@ -147,6 +158,7 @@ func (st *stream) goOn(id string) error {
 // where it is missing.
 func (st *stream) run(ctx context.Context, to sink) error {
 	key := st.binding + "\x00" + query.String(st.where)
+	st.asked, st.given = time.Now(), time.Now().UTC()
 	f, err := st.s.tail.Follow(ctx, st.k.tenant, key, st.where, st.from)
 	if err != nil {
 		return err
@@ -164,9 +176,9 @@ func (st *stream) run(ctx context.Context, to sink) error {
 			return err
 		}
 	}
-	said, asked := time.Now(), time.Now()
+	said := time.Now()
 	for {
-		chunk, place, err := f.Next(ctx, streamIdentity)
+		chunk, place, err := f.Next(ctx, st.s.patience.look)
 		if errors.Is(err, tail.ErrPlaceUnknown) { // the record is another one than it was
 			f.Close()
 			if f, err = st.s.tail.Follow(ctx, st.k.tenant, key, st.where, nil); err == nil {
@@ -188,23 +200,45 @@ func (st *stream) run(ctx context.Context, to sink) error {
 		default:
 			err, said = to.chunk(chunk), time.Now()
 		}
+		if err == nil {
+			err = st.still()
+		}
+		if errors.Is(err, errSlow) {
+			_ = to.gap(st.given, time.Now().UTC()) // its last words
+		}
 		if err != nil {
 			return err
-		}
-		if time.Since(asked) >= streamIdentity {
-			if err := st.still(); err != nil {
-				return err
-			}
-			asked = time.Now()
 		}
 	}
 }
 
-// errEnded means that the credentials of a stream do not hold any more.
-var errEnded = errors.New("the credentials of the stream have ended")
+var (
+	errEnded = errors.New("the credentials of the stream have ended")
+	errSlow  = errors.New("the reader of the stream takes too little")
+)
 
-// still asks again who is calling. While nobody can say, the stream goes on.
+// give writes one piece, as long as the credentials hold.
+func (st *stream) give(write func() error) error {
+	if err := st.still(); err != nil {
+		return err
+	}
+	began := time.Now()
+	if write() != nil {
+		return errGone
+	}
+	if time.Since(began) > st.s.patience.slow {
+		return errSlow
+	}
+	st.given = began.UTC()
+	return nil
+}
+
+// still asks again who is calling, now and then. While nobody can say, the stream goes on.
 func (st *stream) still() error {
+	if time.Since(st.asked) < st.s.patience.look {
+		return nil
+	}
+	st.asked = time.Now()
 	again := call{Context: st.k.Context, client: st.k.client}
 	err := st.s.identify(&again, route{method: http.MethodGet, path: streamPath, access: readers})
 	switch kind := fault.KindOf(err); {
@@ -218,7 +252,7 @@ func (st *stream) still() error {
 
 // ended says in the log why a stream ended, where an operator should know.
 func (st *stream) ended(err error) {
-	if st.k.Request.Context().Err() != nil || errors.Is(err, errGone) || errors.Is(err, errEnded) || errors.Is(err, tail.ErrStopped) || errors.Is(err, context.Canceled) {
+	if st.k.Request.Context().Err() != nil || errors.Is(err, errGone) || errors.Is(err, errSlow) || errors.Is(err, errEnded) || errors.Is(err, tail.ErrStopped) || errors.Is(err, context.Canceled) {
 		return
 	}
 	st.s.log.Warn("a stream ended", zap.String("request_id", requestID(st.k.Context)), zap.Error(err), traceOf(st.k.Context))

@@ -141,12 +141,12 @@ func (f *Follower) signal() {
 
 // Next waits for the next entries, at most for patience: then the chunk is nil. place is where to go on after them.
 func (f *Follower) Next(ctx context.Context, patience time.Duration) (chunk *Chunk, place Place, err error) {
-	deadline := time.NewTimer(patience)
+	deadline, until := time.NewTimer(patience), time.Now().Add(patience)
 	defer deadline.Stop()
 	for {
 		if f.alone {
-			chunk, err := f.missed(ctx)
-			if err != nil || chunk != nil {
+			chunk, over, err := f.missed(ctx, until)
+			if err != nil || chunk != nil || over {
 				return chunk, f.behind, err
 			}
 		} else if chunk := f.take(); chunk != nil {
@@ -201,30 +201,34 @@ func (h *Hub) isStopped() bool {
 }
 
 // missed reads on by itself from where the follower was, up to what the hub has handed out since it came. Nil: that is
-// reached, or not yet to be read.
-func (f *Follower) missed(ctx context.Context) (*Chunk, error) {
+// reached, or until is over, so that others have their turn.
+func (f *Follower) missed(ctx context.Context, until time.Time) (chunk *Chunk, over bool, err error) {
+	turn := time.NewTimer(time.Until(until))
+	defer turn.Stop()
 	select {
 	case f.h.catchUp <- struct{}{}:
 		defer func() { <-f.h.catchUp }()
+	case <-turn.C:
+		return nil, true, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, false, ctx.Err()
 	}
 	for wait := 0; f.behind.Position.Compare(f.goal) > 0; wait++ {
 		// Another process had read further than this one has: in a moment it will have.
 		if wait == maxAhead {
-			return nil, ErrPlaceUnknown
+			return nil, false, ErrPlaceUnknown
 		}
 		select {
 		case <-time.After(f.h.cfg.Poll):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, false, ctx.Err()
 		}
 		f.again()
 	}
 	for f.behind.Position.Compare(f.goal) < 0 || !f.behind.Behind.IsZero() {
 		records, next, err := f.h.from.ScanTo(ctx, f.behind.Position, f.goal, f.h.cfg.AtOnce)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		chunk := &Chunk{From: f.behind.Position, To: next}
 		records = f.unseen(records)
@@ -238,13 +242,16 @@ func (f *Follower) missed(ctx context.Context) (*Chunk, error) {
 		}
 		f.behind = Place{Position: next}
 		if len(chunk.Records) > 0 {
-			return chunk, nil
+			return chunk, false, nil
+		}
+		if !time.Now().Before(until) {
+			return nil, true, nil
 		}
 	}
 	if f.again() {
 		f.signal()
 	}
-	return nil, nil
+	return nil, false, nil
 }
 
 // maxAhead is how many looks a place may lie before what this process has read.

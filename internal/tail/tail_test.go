@@ -201,6 +201,27 @@ func TestWhoTakesTooLittleIsToldAndHoldsUpNobody(t *testing.T) {
 	}
 }
 
+func TestWhoReadsALongWayBackSaysNowAndThenHowFarItIs(t *testing.T) {
+	s := newStage(t, tail.Config{AtOnce: 10, CatchUps: 1})
+	first := s.follow("acme", nil, nil)
+	s.put("acme", 1)
+	_, places, _ := s.seen(first, 1)
+	s.put("zeta", 500)
+	s.put("acme", 1)
+	s.seen(first, 1)
+	long := s.follow("acme", nil, &places[0])
+	c, at, err := long.Next(t.Context(), time.Nanosecond) // nothing is found in that time
+	for steps := 0; err == nil && c == nil; steps++ {
+		if at.Position == "" || steps > 1000 {
+			t.Fatalf("after %d looks it is at %q", steps, at.Position)
+		}
+		c, at, err = long.Next(t.Context(), time.Millisecond)
+	}
+	if err != nil || len(c.Records) != 1 || c.Records[0].Message != "501" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestAPlaceOfAnotherRecordIsNotWaitedForForEver(t *testing.T) {
 	s := newStage(t, tail.Config{Poll: time.Millisecond})
 	s.put("acme", 10)
