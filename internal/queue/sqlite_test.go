@@ -84,6 +84,9 @@ func TestSQLiteKeepsMessagesAndReleasesThoseThatWereHeld(t *testing.T) {
 }
 
 func TestSQLiteUsesTheSpaceOfDeletedMessagesAgain(t *testing.T) {
+	if testing.Short() { // as with the race detector
+		t.Skip("long and of one goroutine: run without -short")
+	}
 	path := filepath.Join(t.TempDir(), "queue.db")
 	q := openSQLite(t, path)
 	body := bytes.Repeat([]byte("x"), 900_000)

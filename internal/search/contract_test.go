@@ -263,6 +263,7 @@ func testIsolation(t *testing.T, x backend) {
 }
 
 func testOneTimestamp(t *testing.T, x backend) {
+	slow(t)
 	m := newMaker(6)
 	records := m.records(5000)
 	for i := range records {
@@ -301,6 +302,7 @@ func testStranger(t *testing.T, x backend) {
 }
 
 func testTotals(t *testing.T, x backend) {
+	slow(t)
 	m := newMaker(9)
 	records := m.records(10_001)
 	for i := range records {

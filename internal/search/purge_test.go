@@ -85,6 +85,7 @@ func testPurge(t *testing.T, x backend) {
 }
 
 func TestSQLiteIsWellFormedAfterAPurgeAndHasNoBytesOfIt(t *testing.T) {
+	slow(t)
 	path := filepath.Join(t.TempDir(), "search.db")
 	x, err := search.NewSQLite(path, search.SQLiteConfig{})
 	if err != nil {

@@ -29,6 +29,14 @@ func TestSQLiteInMemory(t *testing.T) {
 	testStore(t, func(t *testing.T) store.Store { return openSQLite(t, ":memory:", store.SQLiteConfig{}) })
 }
 
+// slow leaves a test out under -short, which the run with the race detector has: it takes thirty times as long there,
+// and these tests have one goroutine.
+func slow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long and of one goroutine: run without -short")
+	}
+}
+
 func TestSQLiteFile(t *testing.T) {
 	testStore(t, func(t *testing.T) store.Store {
 		return openSQLite(t, filepath.Join(t.TempDir(), "store.db"), store.SQLiteConfig{})

@@ -31,6 +31,7 @@ func exported(t testing.TB, s store.Records, q query.Query) (all []logentry.Reco
 }
 
 func testExport(t *testing.T, s store.Store) {
+	slow(t)
 	all := findCorpus(t, s)
 	byID := map[logentry.ID]logentry.Record{}
 	for _, r := range all {
@@ -64,9 +65,7 @@ func testExport(t *testing.T, s store.Store) {
 }
 
 func testExportMany(t *testing.T, s store.Store) {
-	if testing.Short() {
-		t.Skip("long, in one goroutine: run without -short")
-	}
+	slow(t)
 	tn, m := authtest.Tenant(t, "acme"), newMaker(51)
 	records := m.records(tn.ID(), 20_000) // several parts, and ties over their borders
 	for i := range records {
@@ -92,9 +91,7 @@ func testExportMany(t *testing.T, s store.Store) {
 }
 
 func testExportLarge(t *testing.T, s store.Store) {
-	if testing.Short() {
-		t.Skip("long, in one goroutine: run without -short")
-	}
+	slow(t)
 	tn, m := authtest.Tenant(t, "acme"), newMaker(54)
 	records := m.records(tn.ID(), 400) // 80 MiB, which nobody holds at once
 	for i := range records {

@@ -151,6 +151,7 @@ func findFilters(all []logentry.Record) map[string]query.Node {
 }
 
 func testFind(t *testing.T, s store.Store) {
+	slow(t)
 	all := findCorpus(t, s)
 	for filter, where := range findFilters(all) {
 		for order, sort := range sorts {
@@ -228,6 +229,7 @@ func testFindTies(t *testing.T, s store.Store) {
 }
 
 func testFindTotals(t *testing.T, s store.Store) {
+	slow(t)
 	tn, m := authtest.Tenant(t, "acme"), newMaker(32)
 	putNew(t, s, m.records(tn.ID(), query.MaxTotal))
 	notNone := query.Not{Node: query.Term{Field: query.Service, Value: "none"}}

@@ -92,6 +92,7 @@ func TestSQLiteStoresNothingOnAFullDiskAndKeepsWhatItHas(t *testing.T) {
 }
 
 func TestSQLiteFindsRareEntriesAmongMany(t *testing.T) {
+	slow(t)
 	s := openSQLite(t, ":memory:", store.SQLiteConfig{})
 	tn, m := authtest.Tenant(t, "acme"), newMaker(42)
 	all := m.records(tn.ID(), 24_000) // more than a walk by time looks at
