@@ -23,8 +23,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const exportLong = `Writes everything that a query finds, from the record and without a cap: as NDJSON, CSV, JSON or what BigQuery loads.
-The query is that of search; none takes everything.
+const exportLong = `Writes everything that a query finds, from the record and without a cap: as NDJSON, CSV, JSON, Parquet or what BigQuery
+loads. The query is that of search; none takes everything.
 
 With --out the entries gather in FILE.part, and FILE is there only when it is whole: what the service says of the number of
 entries and their SHA-256 was compared. An export that was interrupted is gone on with by the same command and --resume,
@@ -32,10 +32,13 @@ each entry once; with nothing to go on with --resume begins.
 
 NDJSON is entries only: the line with which the service ends it is checked and taken away.
 
+Parquet is written here, of the same entries: times in nanoseconds, states and metadata as JSON. It needs --out, and begins
+again where it was interrupted.
+
 The exit code is 0 if the export is whole, otherwise 1.`
 
-// exportFormats are those of the service.
-var exportFormats = []string{"ndjson", "csv", "json", "bigquery", "bigquery-schema"}
+// exportFormats are those of the service, and Parquet, which is made of its NDJSON.
+var exportFormats = []string{"ndjson", "csv", "json", "parquet", "bigquery", "bigquery-schema"}
 
 // exportPart is how many entries are asked for at once: what an interrupted export loses at most.
 const exportPart = 10_000
@@ -58,6 +61,7 @@ func newExportCmd() *cobra.Command {
 		Long:  exportLong,
 		Example: "  ocelot export 'service:billing' --since 7d --out billing.ndjson\n" +
 			"  ocelot export 'severity:ERROR' --format csv --columns timestamp,user_id,metadata.order.id --out errors.csv\n" +
+			"  ocelot export --format parquet --out all.parquet\n" +
 			"  ocelot export --format bigquery | gzip >all.ndjson.gz\n  ocelot export --format bigquery-schema --out schema.json",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -77,13 +81,23 @@ func newExportCmd() *cobra.Command {
 	f.StringVar(&o.format, "format", "ndjson", strings.Join(exportFormats, ", "))
 	f.StringVar(&o.columns, "columns", "", "up to 64 fields, separated by commas, also paths such as metadata.order.id; without it all")
 	f.BoolVar(&o.raw, "raw", false, "with csv: cells that a spreadsheet takes for formulas stay as they are, without an apostrophe")
-	f.StringVar(&o.out, "out", "", "file to write; without it standard output")
+	f.StringVarP(&o.out, "out", "o", "", "file to write; without it standard output")
 	f.BoolVar(&o.resume, "resume", false, "with --out: go on with an export that was interrupted")
 	f.StringVar(&o.since, "since", "", "not older than this: 15m, 2h, 7d, 1w")
 	f.StringVar(&o.start, "start", "", "from this time on, RFC 3339")
 	f.StringVar(&o.end, "end", "", "before this time, RFC 3339")
 	f.StringVar(&o.sort, "sort", "", "-timestamp (newest first), timestamp, -received_at, received_at")
+	f.StringVar(&o.audit, "audit", "", auditUsage)
+	f.IntVar(&o.limit, "limit", 0, "how many entries at most, the first in the order of --sort; 0 is all")
 	return cmd
+}
+
+// columnsAsked are the names that --columns gives; none: all.
+func columnsAsked(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }
 
 func (o exportOptions) asked(query string, now time.Time) (url.Values, error) {
@@ -92,6 +106,13 @@ func (o exportOptions) asked(query string, now time.Time) (url.Values, error) {
 		return nil, fmt.Errorf("--format %q is none of %s", o.format, strings.Join(exportFormats, ", "))
 	case o.raw && o.format != "csv":
 		return nil, errors.New("--raw is for --format csv: the other formats change no text")
+	case o.format == "parquet" && o.out == "":
+		return nil, errors.New("--format parquet needs --out FILE: such a file is read from its end")
+	case o.resume && o.format == "parquet":
+		return nil, errors.New("a Parquet file can't be gone on with: what says where its rows are is written last; leave --resume out to begin again, " +
+			"or export NDJSON, which can be gone on with and made into Parquet by DuckDB")
+	case o.format == "bigquery-schema" && (o.limit != 0 || o.audit != ""):
+		return nil, errors.New("a schema is of no entries: leave --limit and --audit out")
 	case o.resume && o.out == "":
 		return nil, errors.New("--resume needs the --out FILE of the export that was interrupted")
 	case o.resume && o.format == "bigquery-schema":
@@ -101,7 +122,10 @@ func (o exportOptions) asked(query string, now time.Time) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	params.Set("format", o.format)
+	params.Set("format", o.wire())
+	if o.limit > 0 {
+		params.Set("limit", strconv.Itoa(o.limit))
+	}
 	if o.columns != "" {
 		params.Set("columns", o.columns)
 	}
@@ -111,6 +135,14 @@ func (o exportOptions) asked(query string, now time.Time) (url.Values, error) {
 	return params, nil
 }
 
+// wire is the format in which the service sends the entries.
+func (o exportOptions) wire() string {
+	if o.format == "parquet" {
+		return "ndjson"
+	}
+	return o.format
+}
+
 // exporting is one run of the command.
 type exporting struct {
 	o      exportOptions
@@ -118,7 +150,8 @@ type exporting struct {
 	params url.Values
 	file   *partFile // nil: standard output
 	w      *bufio.Writer
-	cursor string // where the next request goes on
+	table  *parquetFile // nil: the entries are written as they come
+	cursor string       // where the next request goes on
 
 	mu          sync.Mutex // of what the progress shows
 	rows, bytes int64      // rows of parts that were compared, bytes of all
@@ -143,6 +176,9 @@ func export(ctx context.Context, o exportOptions, c *client, params url.Values, 
 		}
 	}
 	x.w = bufio.NewWriterSize(out, 256<<10)
+	if o.format == "parquet" {
+		x.table = newParquetFile(writerFunc(x.put), columnsAsked(o.columns))
+	}
 	seen := stderr
 	if o.out == "" && isTerminal(stdout) {
 		seen = io.Discard // a line between the entries would be no help
@@ -181,7 +217,7 @@ func (x *exporting) all(ctx context.Context) error {
 			return err
 		}
 	}
-	for more := true; more; more = x.cursor != "" {
+	for more := true; more; more = x.cursor != "" && !x.enough() {
 		rows, next, err := x.one(ctx)
 		if err != nil {
 			return err
@@ -193,13 +229,18 @@ func (x *exporting) all(ctx context.Context) error {
 		if err := x.w.Flush(); err != nil {
 			return err
 		}
-		if x.file != nil && next != "" {
+		if x.file != nil && x.table == nil && next != "" && !x.enough() {
 			if err := x.file.keep(next, x.rows, x.bytes); err != nil {
 				return err
 			}
 		}
 	}
-	if x.o.format == "json" {
+	switch {
+	case x.table != nil:
+		if err := x.table.end(); err != nil {
+			return err
+		}
+	case x.o.format == "json":
 		if err := x.write([]byte(jsonEnd)); err != nil {
 			return err
 		}
@@ -207,10 +248,17 @@ func (x *exporting) all(ctx context.Context) error {
 	return x.w.Flush()
 }
 
+// enough says that there are as many entries as were asked for.
+func (x *exporting) enough() bool { return x.o.limit > 0 && x.rows >= int64(x.o.limit) }
+
 // one takes one part and compares it with what the service says that it sent.
 func (x *exporting) one(ctx context.Context) (rows int64, next string, err error) {
 	params := maps.Clone(x.params)
-	params.Set("limit", strconv.FormatInt(x.o.part, 10))
+	part := x.o.part
+	if x.o.limit > 0 {
+		part = min(part, int64(x.o.limit)-x.rows)
+	}
+	params.Set("limit", strconv.FormatInt(part, 10))
 	if x.cursor != "" {
 		params.Set("cursor", x.cursor)
 	}
@@ -225,7 +273,7 @@ func (x *exporting) one(ctx context.Context) (rows int64, next string, err error
 	}
 	defer body.Close()
 	sum := sha256.New()
-	f := &frame{w: writerFunc(x.write), format: x.o.format, first: x.rows == 0}
+	f := &frame{w: writerFunc(x.write), format: x.o.wire(), first: x.rows == 0}
 	if _, err = io.Copy(f, io.TeeReader(body, sum)); err == nil {
 		_, err = io.Copy(io.Discard, resp.Body) // to its end, where the trailers are
 	}
@@ -263,7 +311,16 @@ func (x *exporting) schema(ctx context.Context) error {
 	return x.w.Flush()
 }
 
+// write takes what the service sent.
 func (x *exporting) write(b []byte) error {
+	if x.table != nil {
+		return x.table.write(b)
+	}
+	return x.put(b)
+}
+
+// put takes what stands in the file.
+func (x *exporting) put(b []byte) error {
 	x.mu.Lock()
 	x.bytes += int64(len(b))
 	x.mu.Unlock()
@@ -290,6 +347,10 @@ func (x *exporting) broken(ctx context.Context, err error) error {
 	case x.file.state.Rows == 0:
 		if _, refused := errors.AsType[*refusal](err); refused {
 			return err // the same command would be refused again
+		}
+		if x.table != nil && x.rows > 0 {
+			return fmt.Errorf("%w\nincomplete: %s entries had come, those behind them are missing; a Parquet file can't be gone on with, so nothing is kept and %s was not touched: "+
+				"the same command begins again; --format ndjson can be gone on with", err, grouped(x.rows), visible(x.o.out))
 		}
 		return fmt.Errorf("%w\nincomplete: nothing is kept, %s was not touched; the same command begins again", err, visible(x.o.out))
 	}

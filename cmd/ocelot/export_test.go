@@ -29,6 +29,7 @@ type exportService struct {
 	packed string                                        // how it is compressed
 	spoil  func(request int, body string, h http.Header) // before it is sent
 	cut    int                                           // the request that breaks off in the middle, from 1 on
+	line   func(i int) string                            // an entry of NDJSON; nil: a small one
 
 	requests int
 	asked    []url.Values
@@ -53,7 +54,7 @@ func (s *exportService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.t.Error(err)
 	}
 	from, _ := strconv.Atoi(q.Get("cursor"))
-	body, rows, next := exportBody(q.Get("format"), from, min(from+limit, s.n), s.n)
+	body, rows, next := exportBody(q.Get("format"), from, min(from+limit, s.n), s.n, s.line)
 	h := w.Header()
 	h.Set("Trailer", "X-Export-Rows, X-Export-Sha256, X-Export-Next-Cursor")
 	if s.packed != "" {
@@ -77,7 +78,7 @@ func (s *exportService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // exportBody is entries from … to-1 of all of them.
-func exportBody(format string, from, to, all int) (body string, rows int, next string) {
+func exportBody(format string, from, to, all int, line func(int) string) (body string, rows int, next string) {
 	var b strings.Builder
 	if to < all {
 		next = strconv.Itoa(to)
@@ -98,6 +99,10 @@ func exportBody(format string, from, to, all int) (body string, rows int, next s
 			}
 			fmt.Fprintf(&b, "\n{\"id\":\"%d\",\"message\":\"]\"}", i)
 		default:
+			if line != nil {
+				b.WriteString(line(i) + "\n")
+				continue
+			}
 			fmt.Fprintf(&b, `{"id":"%d","message":"{\"complete\":true}"}`+"\n", i)
 		}
 	}
@@ -345,7 +350,10 @@ func TestExportFlagsAreChecked(t *testing.T) {
 	if err != nil || p.Encode() != "columns=id%2Cmessage&format=csv&q=x&raw=1&start_time=2026-01-02T00%3A00%3A00Z" {
 		t.Errorf("%s %v", p.Encode(), err)
 	}
-	for _, o := range []exportOptions{{format: "xml"}, {format: "json", raw: true}, {format: "json", resume: true}, {format: "bigquery-schema", resume: true, out: "x"}} {
+	for _, o := range []exportOptions{{format: "xml"}, {format: "json", raw: true}, {format: "json", resume: true}, {format: "bigquery-schema", resume: true, out: "x"},
+		{format: "bigquery-schema", searchOptions: searchOptions{limit: 1}}, {format: "bigquery-schema", searchOptions: searchOptions{audit: "only"}},
+		{format: "csv", searchOptions: searchOptions{audit: "all"}}, {format: "csv", searchOptions: searchOptions{limit: -1}},
+		{format: "parquet"}, {format: "parquet", out: "x", resume: true}, {format: "parquet", out: "x", raw: true}} {
 		if _, err := o.asked("", time.Now()); err == nil {
 			t.Errorf("%+v was taken", o)
 		}
@@ -358,6 +366,39 @@ func TestExportFlagsAreChecked(t *testing.T) {
 	if err != nil || said != "exported the schema to "+path+" (4 bytes)\n" || onlyFile(t, path) != "[\n]\n" {
 		t.Error(said, err)
 	}
+}
+
+func TestAnExportHasAsManyEntriesAsAreWanted(t *testing.T) {
+	for _, format := range []string{"ndjson", "csv", "json", "bigquery"} {
+		for limit, want := range map[int]int{1: 1, 10: 10, 11: 11, 25: 25, 35: 35, 36: 35, 0: 35} {
+			s := &exportService{n: 35}
+			path := filepath.Join(t.TempDir(), "file")
+			said, err := exportFrom(t, s, func(o *exportOptions) { o.format, o.out, o.limit, o.audit = format, path, limit, "include" }, "")
+			if err != nil || !strings.HasPrefix(said, fmt.Sprintf("exported %d entries", want)) {
+				t.Fatal(said, err)
+			}
+			wantIDs(t, idsOf(t, format, onlyFile(t, path)), want)
+			if s.asked[0].Get("audit") != "include" || len(s.asked) != (want+9)/10 {
+				t.Errorf("it asked %v", s.asked)
+			}
+		}
+	}
+}
+
+func TestAnExportWithALimitThatWasInterruptedGoesOnToIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	s := &exportService{n: 35, cut: 3}
+	to := func(o *exportOptions) { o.out, o.limit = path, 25 }
+	if _, err := exportFrom(t, s, to, ""); err == nil || !strings.Contains(err.Error(), "the first 20 entries are in") {
+		t.Fatal(err)
+	}
+	if _, err := exportFrom(t, s, func(o *exportOptions) { to(o); o.limit, o.resume = 30, true }, ""); err == nil || !strings.Contains(err.Error(), "of another question") {
+		t.Errorf("with another limit: %v", err)
+	}
+	if said, err := exportFrom(t, s, func(o *exportOptions) { to(o); o.resume = true }, ""); err != nil || !strings.Contains(said, "exported 25 entries") {
+		t.Fatal(said, err)
+	}
+	wantIDs(t, idsOf(t, "ndjson", onlyFile(t, path)), 25)
 }
 
 func TestLinesOnATerminalAreVisible(t *testing.T) {

@@ -29,8 +29,12 @@ type searchOptions struct {
 	since      string
 	start, end string
 	sort       string
+	audit      string
 	json       bool
 }
+
+// auditUsage is what --audit means wherever there is one.
+const auditUsage = "entries that the service made of reads and changes: include, or only them; without it they are left out"
 
 func newSearchCmd() *cobra.Command {
 	var o searchOptions
@@ -60,6 +64,7 @@ func newSearchCmd() *cobra.Command {
 	f.StringVar(&o.start, "start", "", "from this time on, RFC 3339")
 	f.StringVar(&o.end, "end", "", "before this time, RFC 3339")
 	f.StringVar(&o.sort, "sort", "", "-timestamp (newest first), timestamp, -received_at, received_at")
+	f.StringVar(&o.audit, "audit", "", auditUsage)
 	f.BoolVar(&o.json, "json", false, "NDJSON on a terminal too")
 	return cmd
 }
@@ -69,6 +74,9 @@ func (o searchOptions) params(query string, now time.Time) (url.Values, error) {
 	start := o.start
 	if o.limit < 0 {
 		return nil, errors.New("--limit is a number of entries, 0 for all")
+	}
+	if o.audit != "" && o.audit != "include" && o.audit != "only" {
+		return nil, fmt.Errorf("--audit %q is neither include nor only", o.audit)
 	}
 	if o.since != "" {
 		if o.start != "" {
@@ -80,7 +88,7 @@ func (o searchOptions) params(query string, now time.Time) (url.Values, error) {
 		}
 		start = now.Add(-ago).UTC().Format(time.RFC3339Nano)
 	}
-	for name, value := range map[string]string{"q": query, "start_time": start, "end_time": o.end, "sort": o.sort} {
+	for name, value := range map[string]string{"q": query, "start_time": start, "end_time": o.end, "sort": o.sort, "audit": o.audit} {
 		if value != "" {
 			params.Set(name, value)
 		}

@@ -85,12 +85,12 @@ func TestSearchSaysWhatIsWrongWithAQuery(t *testing.T) {
 func TestSearchFlagsBecomeParameters(t *testing.T) {
 	now := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
 	for since, want := range map[string]string{"15m": "2026-01-10T11:45:00Z", "2d": "2026-01-08T12:00:00Z", "1w": "2026-01-03T12:00:00Z"} {
-		p, err := searchOptions{since: since, sort: "timestamp", end: "2026-01-11T00:00:00Z"}.params("a b", now)
-		if err != nil || p.Get("start_time") != want || p.Get("q") != "a b" || p.Get("sort") != "timestamp" || p.Get("end_time") != "2026-01-11T00:00:00Z" {
+		p, err := searchOptions{since: since, sort: "timestamp", end: "2026-01-11T00:00:00Z", audit: "only"}.params("a b", now)
+		if err != nil || p.Get("audit") != "only" || p.Get("start_time") != want || p.Get("q") != "a b" || p.Get("sort") != "timestamp" || p.Get("end_time") != "2026-01-11T00:00:00Z" {
 			t.Errorf("%s: %v %v", since, p, err)
 		}
 	}
-	for _, o := range []searchOptions{{since: "yesterday"}, {since: "-2h"}, {since: "1h", start: "x"}, {limit: -1}, {since: "d"}} {
+	for _, o := range []searchOptions{{since: "yesterday"}, {since: "-2h"}, {since: "1h", start: "x"}, {limit: -1}, {since: "d"}, {audit: "yes"}} {
 		if _, err := o.params("", now); err == nil {
 			t.Errorf("%+v was taken", o)
 		}

@@ -44,6 +44,7 @@ func newTailCmd() *cobra.Command {
 		},
 	}
 	o.target.flags(cmd)
+	cmd.Flags().StringVar(&o.audit, "audit", "", auditUsage)
 	cmd.Flags().BoolVar(&o.json, "json", false, "NDJSON on a terminal too")
 	return cmd
 }

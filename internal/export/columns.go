@@ -21,6 +21,9 @@ var names = [...]string{"id", "tenant_id", "received_at", "timestamp", "severity
 	"resource_type", "resource_id", "ip_address", "user_agent", "request_id", "trace_id", "span_id", "event_id", "schema_version",
 	"changes", "before_state", "after_state", "metadata"}
 
+// Fields are the columns of an export that names none.
+func Fields() []string { return names[:] }
+
 // column is a field of an entry, or a path into one of its objects.
 type column struct {
 	name string
