@@ -150,7 +150,7 @@ func (a *Authenticator) token(ctx context.Context, token string, now time.Time) 
 	if p, ok := a.tokens.get(token, generation, now); ok {
 		return p, a.ended(p)
 	}
-	c, err := a.verify(ctx, token)
+	c, err := a.verify(token, func(h *tokenHeader) (jwt.VerificationKeySet, error) { return a.ring.find(ctx, h) })
 	if err != nil {
 		return Principal{}, err
 	}

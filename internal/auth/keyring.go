@@ -182,6 +182,15 @@ func (r *keyring) methods() []string {
 // find returns the keys that may have signed a token with this header. HS256 goes by the secret only and everything
 // else by public keys only, so that no public key is ever taken for a secret.
 func (r *keyring) find(ctx context.Context, h *tokenHeader) (jwt.VerificationKeySet, error) {
+	return r.matching(h, func(id string) ([]publicKey, error) { return r.remote.find(ctx, id) })
+}
+
+// held is find among the keys that are here: nobody is asked for one that is not.
+func (r *keyring) held(h *tokenHeader) (jwt.VerificationKeySet, error) {
+	return r.matching(h, func(id string) ([]publicKey, error) { return pick(*r.remote.keys.Load(), id), nil })
+}
+
+func (r *keyring) matching(h *tokenHeader, remote func(id string) ([]publicKey, error)) (jwt.VerificationKeySet, error) {
 	var set jwt.VerificationKeySet
 	if h.Algorithm == hs256 {
 		if len(r.secret) > 0 {
@@ -197,7 +206,7 @@ func (r *keyring) find(ctx context.Context, h *tokenHeader) (jwt.VerificationKey
 			}
 		}
 		var err error
-		if candidates, err = r.remote.find(ctx, id); err != nil {
+		if candidates, err = remote(id); err != nil {
 			return set, err
 		}
 	}

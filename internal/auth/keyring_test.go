@@ -234,6 +234,9 @@ func TestTheKeysOfAnIssuer(t *testing.T) {
 			"a header that points elsewhere":           {signedBy(t, "rsa", "RS256", kid{"kid": "one", "jku": "http://127.0.0.1:1/"}, claimed(time.Hour, "")), "token_invalid"},
 			"a header that brings a certificate along": {signedBy(t, "rsa", "RS256", kid{"kid": "one", "x5u": "http://127.0.0.1:1/"}, claimed(time.Hour, "")), "token_invalid"},
 		} {
+			if is := a.Known(Request{Header: http.Header{"Authorization": {"Bearer " + c.token}}}); is != (c.code == "") {
+				t.Errorf("%s: known: %v", name, is)
+			}
 			if code := authenticated(t, a, c.token); code != c.code {
 				t.Errorf("%s: %q, want %q", name, code, c.code)
 			}
@@ -269,6 +272,9 @@ func TestAnIssuerRotatesItsKeys(t *testing.T) {
 			t.Errorf("within the minute: %q", code)
 		}
 		time.Sleep(time.Minute)
+		if a.Known(Request{Header: http.Header{"Authorization": {"Bearer " + later}}}) || i.asked.Load() != 1 {
+			t.Errorf("known by a key that is not here, or the issuer was asked: %d times", i.asked.Load())
+		}
 		if code := authenticated(t, a, later); code != "" {
 			t.Errorf("a minute later: %q", code)
 		}

@@ -22,8 +22,8 @@ type Limits struct {
 }
 
 // authenticated lets check say who is calling, unless too many requests without valid credentials came from the
-// address. An address over its limit is still served where its credentials are known already, so that strangers
-// behind the same address do no harm; what would have to be verified first is refused without it.
+// address. An address over its limit is still served where its credentials are good by what this process has, so that
+// strangers behind the same address do no harm; where the store or an issuer would have to be asked they are refused.
 func (s *Server) authenticated(k *call, r route, check func() (auth.Principal, error)) (auth.Principal, error) {
 	if r.path == sessionPath && r.method == http.MethodPost {
 		return s.signedIn(k, check)
@@ -63,7 +63,7 @@ func stranger(err error) bool {
 	return ok && (f.Kind == fault.Unauthenticated || f.Code == "ambiguous_credentials")
 }
 
-// familiar says whether the request's credentials are known to be somebody's.
+// familiar says whether the request's credentials are somebody's, without asking anybody.
 func (s *Server) familiar(k *call) bool {
 	if cookie, err := s.cookie(k.Request, plainCookie, secureCookie); err == nil && cookie != "" && s.access.Auth.Sessions().Known(cookie) {
 		return true
