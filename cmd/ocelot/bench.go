@@ -20,7 +20,8 @@ const benchLong = `Loads a running service with entries made from a seed and mea
 With --rate the load is an open loop: requests have times at which they are due, whatever the service does, and the
 latency counts from then. With --rate 0 each connection sends as fast as it is answered. While it runs, sampled
 entries are searched for until they are found. At the end it waits until everything is searchable and walks over
-all of it: every acknowledged entry must be found exactly once, otherwise the exit code is 1.
+all of it: every acknowledged entry must be found exactly once, otherwise the exit code is 1. With --tail a live tail of
+the run, which begins before the load, must have shown each of them once too.
 
 The entries stay: use a tenant or a data directory of its own.`
 
@@ -57,6 +58,7 @@ func newBenchCmd() *cobra.Command {
 	f.IntVar(&o.tenants, "tenants", 1, "1: the token's own; more: bench-1, bench-2, …, which a platform admin's token creates")
 	f.Uint64Var(&cfg.Seed, "seed", 1, "of the entries")
 	f.BoolVar(&cfg.Gzip, "gzip", false, "compress the requests")
+	f.BoolVar(&cfg.Tail, "tail", false, "follow the run too, and take the time from the acknowledgement to the screen")
 	f.DurationVar(&cfg.Timeout, "timeout", 30*time.Second, "of a request")
 	f.DurationVar(&cfg.Settle, "settle", 5*time.Minute, "how long to wait until all is searchable")
 	f.BoolVar(&o.json, "json", false, "print the report as JSON")

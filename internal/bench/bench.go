@@ -27,6 +27,7 @@ type runner struct {
 	reader   reader
 	prober   *prober
 	load     *load
+	follower *follower       // nil: the run is not followed
 	settling context.Context // ends when the time to settle is over
 }
 
@@ -48,6 +49,12 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		return Report{}, fmt.Errorf("before the load: %w", err)
 	}
 
+	if cfg.Tail {
+		if r.follower, err = follow(ctx, cfg, gen); err != nil {
+			return Report{}, err
+		}
+		defer r.follower.stop()
+	}
 	probing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var prober sync.WaitGroup
@@ -60,9 +67,15 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	r.settling, enough = context.WithTimeout(after, cfg.Settle)
 	defer enough()
 	cfg.Note(fmt.Sprintf("%d entries acknowledged, waiting until all are searchable", r.load.acked.Len()))
+	if r.follower != nil {
+		r.follower.await(r.settling, int64(r.load.acked.Len()), cfg.Settle/4)
+	}
 	searchable, settled := r.settle()
 	stop()
 	prober.Wait()
+	if r.follower != nil {
+		r.follower.stop()
+	}
 
 	cfg.Note("comparing what is found with what was acknowledged")
 	book := newLedger(&r.load.acked, r.load.unknown, gen)
@@ -143,8 +156,13 @@ func (r *runner) report(book *ledger, searchable time.Time, settled bool) Report
 	if acked == 0 {
 		out.Problems = append(out.Problems, "nothing was acknowledged")
 	}
+	shown := true
+	if r.follower != nil {
+		latency, skipped, problems := r.follower.report(l.ackedAt, r.cfg.Batch)
+		out.Tail, out.TailSkipped, out.Problems, shown = &latency, skipped, append(out.Problems, problems...), len(problems) == 0
+	}
 	e := out.Entries
-	out.OK = acked > 0 && settled && !book.aside && e.Missing == 0 && e.Doubled == 0 && e.Unexpected == 0 && l.errors["ids_do_not_match"] == 0
+	out.OK = shown && acked > 0 && settled && !book.aside && e.Missing == 0 && e.Doubled == 0 && e.Unexpected == 0 && l.errors["ids_do_not_match"] == 0
 	return out
 }
 
@@ -157,7 +175,7 @@ func entries(spans []span) (n int64) {
 
 func quantiles(h *hdrhistogram.Histogram) Quantiles {
 	ms := func(v int64) float64 { return float64(v) / 1000 }
-	return Quantiles{P50: ms(h.ValueAtQuantile(50)), P90: ms(h.ValueAtQuantile(90)), P99: ms(h.ValueAtQuantile(99)),
+	return Quantiles{P50: ms(h.ValueAtQuantile(50)), P90: ms(h.ValueAtQuantile(90)), P95: ms(h.ValueAtQuantile(95)), P99: ms(h.ValueAtQuantile(99)),
 		P999: ms(h.ValueAtQuantile(99.9)), Max: ms(h.Max()), Count: h.TotalCount()}
 }
 
@@ -168,13 +186,19 @@ func (r Report) Text() string {
 		fmt.Fprintf(&b, "%-22s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	latency := func(q Quantiles) string {
-		return fmt.Sprintf("p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f ms  (%d)", q.P50, q.P90, q.P99, q.P999, q.Max, q.Count)
+		return fmt.Sprintf("p50 %.1f  p90 %.1f  p95 %.1f  p99 %.1f  p99.9 %.1f  max %.1f ms  (%d)", q.P50, q.P90, q.P95, q.P99, q.P999, q.Max, q.Count)
 	}
 	line("run", "%s, %s loop, batches of %d, %d connections, %d tenants, seed %d", r.Run, r.Loop, r.Batch, r.Conns, r.Tenants, r.Seed)
 	line("accepted", "%.0f entries/s over %.1f s", r.AcceptedPerSecond, r.Duration)
 	line("searchable", "%.0f entries/s", r.SearchablePerSecond)
 	line("accept", "%s", latency(r.Latency))
 	line("accept to searchable", "%s", latency(r.Searchable))
+	if r.Tail != nil {
+		line("accept to screen", "%s", latency(*r.Tail))
+		if r.TailSkipped > 0 {
+			line("skipped on screen", "%d", r.TailSkipped)
+		}
+	}
 	e := r.Entries
 	line("entries", "%d sent, %d acknowledged, %d refused, %d of unknown outcome", e.Sent, e.Acknowledged, e.Refused, e.Unknown)
 	line("found", "%d, missing %d, doubled %d, unexpected %d", e.Found, e.Missing, e.Doubled, e.Unexpected)

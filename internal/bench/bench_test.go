@@ -68,6 +68,47 @@ func TestAnHonestServicePasses(t *testing.T) {
 	}
 }
 
+func TestTheLiveTailIsCheckedToo(t *testing.T) {
+	for name, c := range map[string]struct {
+		tail    func(n int, event string) string
+		tenants []string
+		skipped int64
+		says    string
+	}{
+		"everything is shown":          {nil, []string{""}, 0, ""},
+		"to three tenants":             {nil, []string{"a", "b", "c"}, 0, ""},
+		"some are said to be left out": {at(7, func(string) string { return "event: skipped\ndata: {\"count\":1}\n\n" }), []string{""}, 1, ""},
+		"one is not shown":             {at(7, func(string) string { return "" }), []string{""}, 0, "did not show 1 acknowledged"},
+		"one is shown twice":           {at(7, func(event string) string { return event + event }), []string{""}, 0, "1 entries more than once"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settle := 2 * time.Minute
+			if c.says != "" {
+				settle = 6 * time.Second // a fourth of it is waited for what does not come
+			}
+			r := measure(t, &fake{tail: c.tail}, func(cfg *Config) { cfg.Tail, cfg.Tenants, cfg.Settle = true, c.tenants, settle })
+			told := strings.Join(r.Problems, "\n")
+			if r.OK != (c.says == "") || !strings.Contains(told, c.says) || r.TailSkipped != c.skipped || !strings.Contains(r.Text(), "accept to screen") {
+				t.Errorf("%v, skipped %d, %s", r.OK, r.TailSkipped, told)
+			}
+			if c.tail == nil && r.Tail.Count != r.Entries.Acknowledged || r.Tail.P95 < r.Tail.P50 {
+				t.Errorf("%+v of %d", r.Tail, r.Entries.Acknowledged)
+			}
+		})
+	}
+}
+
+// at changes the nth event of a live tail.
+func at(n int, change func(string) string) func(int, string) string {
+	return func(i int, event string) string {
+		if i == n {
+			return change(event)
+		}
+		return event
+	}
+}
+
 func TestTheCheckCatches(t *testing.T) {
 	last := func(stored []kept) kept { return stored[len(stored)-1] }
 	for name, c := range map[string]struct {

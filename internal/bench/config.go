@@ -19,6 +19,7 @@ type Config struct {
 	Tenants  []string      // slugs in turn; "" is the token's own
 	Seed     uint64        // of the entries
 	Gzip     bool          // compress the bodies
+	Tail     bool          // follow the run too, and take the time to the screen
 	Timeout  time.Duration // of a request
 	Settle   time.Duration // how long to wait for everything to be searchable
 	Run      string        // the session_id of all entries; must be new
@@ -39,6 +40,8 @@ func (c Config) check() error {
 		return errors.New("--conns is 1 … 10,000")
 	case len(c.Tenants) == 0:
 		return errors.New("--tenants is at least 1")
+	case c.Tail && len(c.Tenants) > maxFollowed:
+		return errors.New("--tail follows at most 10 tenants: a caller may have so many streams")
 	case c.Timeout <= 0 || c.Settle <= 0:
 		return errors.New("--timeout and --settle must be more than 0")
 	case c.Run == "":
@@ -65,6 +68,9 @@ type Report struct {
 	Latency    Quantiles `json:"latency_ms"`    // of requests that were acknowledged or timed out: from the time when they were due
 	Searchable Quantiles `json:"searchable_ms"` // of sampled entries: from the acknowledgement until a search found them
 
+	Tail        *Quantiles `json:"tail_ms,omitempty"`      // of all entries, where the run was followed: from the acknowledgement to the screen
+	TailSkipped int64      `json:"tail_skipped,omitempty"` // entries that the live tail said it left out
+
 	Status       map[string]int64 `json:"status"` // answers by HTTP status
 	Errors       map[string]int64 `json:"errors"` // by problem code, or connection, timeout
 	SearchErrors int64            `json:"search_errors"`
@@ -82,6 +88,7 @@ type Report struct {
 type Quantiles struct {
 	P50   float64 `json:"p50"`
 	P90   float64 `json:"p90"`
+	P95   float64 `json:"p95"`
 	P99   float64 `json:"p99"`
 	P999  float64 `json:"p999"`
 	Max   float64 `json:"max"`

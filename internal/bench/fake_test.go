@@ -21,12 +21,13 @@ import (
 type fake struct {
 	t *testing.T
 
-	refuse func(request int) int           // a status instead of taking the request; 0 takes it
-	lose   func(request int) bool          // store, then break the connection instead of answering
-	show   func(stored []kept) []kept      // what a search is shown
-	stall  func(request int) time.Duration // before the answer
-	source func(search int) string         // of a search: index, record, or "" for none that answers
-	walk   func() string                   // the same, of a page of the comparison
+	refuse func(request int) int            // a status instead of taking the request; 0 takes it
+	lose   func(request int) bool           // store, then break the connection instead of answering
+	show   func(stored []kept) []kept       // what a search is shown
+	stall  func(request int) time.Duration  // before the answer
+	source func(search int) string          // of a search: index, record, or "" for none that answers
+	walk   func() string                    // the same, of a page of the comparison
+	tail   func(n int, event string) string // what of the nth event of the live tail is sent
 
 	mu       sync.Mutex
 	ids      logentry.IDs
@@ -45,6 +46,10 @@ type kept struct {
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer secret" {
 		problem(w, http.StatusUnauthorized, "unauthenticated")
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/stream") {
+		f.stream(w, r)
 		return
 	}
 	if r.Method == http.MethodGet {
@@ -160,6 +165,27 @@ func (f *fake) search(w http.ResponseWriter, r *http.Request) {
 		pages = fmt.Sprintf(`"total":%d,"relation":"eq",`, len(hits)) + pages
 	}
 	fmt.Fprintf(w, `{"data":[%s],"meta":{"pagination":{%s},"took_ms":1,"source":"%s"}}`, strings.Join(items, ","), pages, source)
+}
+
+// stream sends what is stored, in order, until the caller leaves.
+func (f *fake) stream(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, ": alive\n\n")
+	for sent := 0; r.Context().Err() == nil; time.Sleep(time.Millisecond) {
+		_ = http.NewResponseController(w).Flush()
+		f.mu.Lock()
+		stored := f.stored[sent:]
+		f.mu.Unlock()
+		for _, k := range stored {
+			event := fmt.Sprintf("event: entry\nid: x\ndata: {\"id\":\"%s\",\"request_id\":\"%s\"}\n\n", k.id, k.requestID)
+			if k.tenant != r.Header.Get("X-Tenant-ID") {
+				event = ""
+			} else if f.tail != nil {
+				event = f.tail(sent, event)
+			}
+			_, _ = io.WriteString(w, event)
+			sent++
+		}
+	}
 }
 
 func problem(w http.ResponseWriter, status int, code string) {

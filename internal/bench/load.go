@@ -54,6 +54,7 @@ type load struct {
 
 	mu        sync.Mutex
 	acked     ids
+	ackedAt   map[uint64]time.Time // by the first number of a request; nil where nobody follows
 	unknown   []span
 	refused   []span
 	latency   *hdrhistogram.Histogram
@@ -70,6 +71,9 @@ type load struct {
 func newLoad(cfg Config, gen *Generator, target *url.URL, samples chan<- sample) *load {
 	l := &load{cfg: cfg, gen: gen, target: target, samples: samples,
 		latency: hdrhistogram.New(1, maxLatency, 3), status: map[int]int64{}, errors: map[string]int64{}}
+	if cfg.Tail {
+		l.ackedAt = map[uint64]time.Time{}
+	}
 	if cfg.Rate > 0 {
 		l.interval = time.Duration(float64(time.Second) * float64(cfg.Batch) / cfg.Rate)
 	}
@@ -220,6 +224,9 @@ func (l *load) acknowledged(s span, a answer, due time.Time, size, wireSize int,
 	l.wireBytes += int64(wireSize)
 	if now.After(l.lastAck) {
 		l.lastAck = now
+	}
+	if l.ackedAt != nil {
+		l.ackedAt[s.first] = now
 	}
 	l.mu.Unlock()
 
