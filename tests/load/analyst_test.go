@@ -1,0 +1,341 @@
+//go:build e2e
+
+package load
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/ocelot-log/ocelot/internal/bench"
+	"github.com/ocelot-log/ocelot/tests/service"
+)
+
+// BenchmarkAnalyst is what one analyst waits for over HTTP, among ANALYST_ENTRIES (1,000,000) of the last day in 20
+// tenants: pages, counts, and exports with the most memory that the API takes meanwhile. On the real servers exports stand
+// beside a bare loop over a cursor of MongoDB, and pages beside the raw requests to OpenSearch that they cause.
+//
+//	go test -tags e2e -run '^$' -bench Analyst -benchtime 200x -timeout 30m ./tests/load
+func BenchmarkAnalyst(b *testing.B) {
+	for _, kind := range []string{"embedded", "deployed"} {
+		b.Run(kind, func(b *testing.B) { benchAnalyst(b, kind) })
+	}
+}
+
+func benchAnalyst(b *testing.B, kind string) {
+	a := newAnalyst(b, kind)
+	for _, c := range []struct {
+		name string
+		ask  func() string
+	}{
+		{"a page of 50 with two filters and text", a.page},
+		{"a page of 50 of the newest", func() string { return "/api/v1/logs?limit=50" }},
+		{"five facets and a histogram of a day", func() string { return a.stats("") }},
+		{"the same with a filter", func() string { return a.stats("&severity=INFO") }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var took []time.Duration
+			for b.Loop() {
+				took = append(took, a.timed(b, c.ask()))
+			}
+			report(b, "", took)
+		})
+	}
+	b.Run("export", a.exports)
+	if kind == "deployed" {
+		b.Run("a page beside its raw requests", a.overhead)
+	}
+}
+
+type analyst struct {
+	s       *service.System
+	tenants []string
+	clients map[string]service.Client
+	each    int // entries of a tenant
+	now     time.Time
+}
+
+// newAnalyst fills a system and waits until everything is found.
+func newAnalyst(b *testing.B, kind string) *analyst {
+	b.Helper()
+	a := &analyst{clients: map[string]service.Client{}, now: time.Now()}
+	if kind == "deployed" {
+		a.s = service.Deploy(b, service.NewServers(b), 1, quiet...)
+	} else {
+		a.s = service.Start(b, b.TempDir(), "LOG_LEVEL=warn", "READ_AUDIT=false")
+	}
+	for i := range 20 {
+		slug := fmt.Sprintf("tenant-%02d", i)
+		if out, err := a.s.Run(nil, "tenant", "create", slug); err != nil {
+			b.Fatal(out, err)
+		}
+		a.tenants = append(a.tenants, slug)
+		a.clients[slug] = service.Client{URL: a.s.URL, Token: a.s.Token(slug, "admin")}
+	}
+	a.each = numberOf(b, "ANALYST_ENTRIES", 1_000_000) / bulk / len(a.tenants) * bulk
+	gen := bench.NewGenerator(1, "analyst")
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}, Timeout: time.Minute}
+	defer client.CloseIdleConnections()
+	bulks := int64(a.each / bulk * len(a.tenants))
+	var next atomic.Int64
+	errs := make([]error, conns)
+	var wg sync.WaitGroup
+	for c := range conns {
+		wg.Go(func() {
+			var body []byte
+			for n := next.Add(1) - 1; n < bulks && errs[c] == nil; n = next.Add(1) - 1 {
+				batch := gen.Batch(uint64(n*bulk), a.now.Add(24*time.Hour*time.Duration(n-bulks)/time.Duration(bulks)))
+				body = append(body[:0], '[')
+				for i := range bulk {
+					if i > 0 {
+						body = append(body, ',')
+					}
+					body = gen.Append(body, &batch, i)
+				}
+				slug := a.tenants[n%int64(len(a.tenants))]
+				errs[c] = post(b.Context(), client, a.s.URL+"/api/v1/logs/bulk", a.clients[slug].Token, append(body, ']'))
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		b.Fatal(err)
+	}
+	for _, slug := range a.tenants {
+		service.Eventually(b, drainLimit, func() (bool, string) {
+			p, err := a.clients[slug].Search(b.Context(), url.Values{"limit": {"1"}, "total": {"exact"}})
+			return err == nil && p.Meta.Source == "index" && p.Meta.Pagination.Total == int64(a.each), fmt.Sprint(slug, ": ", p.Meta.Pagination.Total, " of ", a.each, " ", err)
+		})
+	}
+	return a
+}
+
+// page is a question for two filters and a word.
+func (a *analyst) page() string {
+	return "/api/v1/logs?limit=50&service=" + pickOf("checkout", "payments", "catalog", "gateway") + "&severity=" + pickOf("INFO", "WARNING", "ERROR") +
+		"&search=" + pickOf("order", "invoice", "customer", "shipment", "rejected", "retried")
+}
+
+// stats is a question for what the explorer of the product shows at once.
+func (a *analyst) stats(more string) string {
+	return "/api/v1/logs/stats?facets=severity,service,action,resource_type,user_id&interval=auto&start_time=" +
+		url.QueryEscape(a.now.Add(-24*time.Hour).UTC().Format(time.RFC3339)) + "&end_time=" + url.QueryEscape(a.now.Add(time.Minute).UTC().Format(time.RFC3339)) + more
+}
+
+func pickOf(all ...string) string { return all[rand.IntN(len(all))] }
+
+// timed asks for one of the tenants and returns how long the answer took.
+func (a *analyst) timed(b *testing.B, path string) time.Duration {
+	b.Helper()
+	c := a.clients[pickOf(a.tenants...)]
+	began := time.Now()
+	answer, err := c.Do(b.Context(), http.MethodGet, path, nil)
+	took := time.Since(began)
+	if err != nil || answer.Status != http.StatusOK || bytes.Contains(answer.Body, []byte(`"source":"record"`)) {
+		b.Fatal(path, answer.Status, err)
+	}
+	return took
+}
+
+func report(b *testing.B, prefix string, took []time.Duration) {
+	slices.Sort(took)
+	b.ReportMetric(0, "ns/op")
+	for _, q := range []int{50, 95} {
+		b.ReportMetric(took[len(took)*q/100].Seconds()*1e3, fmt.Sprintf("%sp%d-ms", prefix, q))
+	}
+}
+
+// exports exports one tenant after the other, each as many rows as a search counts, and on MongoDB reads each with a bare
+// cursor in turns.
+func (a *analyst) exports(b *testing.B) {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", a.s.API.PID()), []byte("5"), 0); err != nil { // forgets the peak
+		b.Fatal(err)
+	}
+	var exported, bare time.Duration
+	n := 0
+	for b.Loop() {
+		slug := a.tenants[n%len(a.tenants)]
+		if a.s.Servers != nil {
+			bare += a.cursor(b, slug)
+		}
+		began := time.Now()
+		rows := a.export(b, slug)
+		exported += time.Since(began)
+		if rows != a.each {
+			b.Fatalf("%s: %d rows, a search counts %d", slug, rows, a.each)
+		}
+		n++
+	}
+	rate := float64(n*a.each) / exported.Seconds()
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(rate, "entries/s")
+	b.ReportMetric(float64(peakOf(b, a.s.API))/(1<<20), "peak-MiB")
+	if bare > 0 {
+		b.ReportMetric(100*bare.Seconds()/exported.Seconds(), "%-of-bare-cursor")
+	}
+}
+
+func (a *analyst) export(b *testing.B, slug string) (rows int) {
+	b.Helper()
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, a.s.URL+"/api/v1/logs/export?format=ndjson", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+a.clients[slug].Token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		b.Fatal(res.Status)
+	}
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := res.Body.Read(buf)
+		rows += bytes.Count(buf[:n], []byte("\n"))
+		if err == io.EOF {
+			return rows - 1 // the last one says that the export is complete
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// cursor reads a tenant's documents in the order of an export and looks at none.
+func (a *analyst) cursor(b *testing.B, slug string) time.Duration {
+	b.Helper()
+	ctx, entries := b.Context(), a.s.Servers.Collection("entries")
+	var tenant struct {
+		ID string `bson:"_id"`
+	}
+	if err := a.s.Servers.Collection("tenants").FindOne(ctx, bson.D{{Key: "slug", Value: slug}}).Decode(&tenant); err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now()
+	docs, err := entries.Find(ctx, bson.D{{Key: "t", Value: tenant.ID}}, options.Find().SetSort(bson.D{{Key: "ts", Value: -1}, {Key: "_id", Value: -1}}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for docs.Next(ctx) {
+		n++
+	}
+	took := time.Since(began)
+	if err := docs.Err(); err != nil || n != a.each {
+		b.Fatal(n, err)
+	}
+	return took
+}
+
+// overhead asks for pages through an API before whose OpenSearch stands a proxy that writes down what it is asked, and then
+// in turns asks the API, and the server itself with the same bytes.
+func (a *analyst) overhead(b *testing.B) {
+	target, err := url.Parse(a.s.Servers.OpenSearch)
+	if err != nil {
+		b.Fatal(err)
+	}
+	type asked struct {
+		method, uri string
+		header      http.Header
+		body        []byte
+	}
+	var (
+		mu  sync.Mutex
+		all []asked
+	)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	l := service.Listen(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if strings.Contains(r.URL.Path, "_search") {
+			mu.Lock()
+			all = append(all, asked{r.Method, r.URL.RequestURI(), r.Header.Clone(), body})
+			mu.Unlock()
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	watched := a.s.AddAPI("OPENSEARCH_URL=" + l)
+	raw := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	var ours, theirs []time.Duration
+	for b.Loop() {
+		path, c := a.page(), a.clients[pickOf(a.tenants...)]
+		mu.Lock()
+		all = nil
+		mu.Unlock()
+		if res, err := (service.Client{URL: watched, Token: c.Token}).Do(b.Context(), http.MethodGet, path, nil); err != nil || res.Status != http.StatusOK {
+			b.Fatal(res.Status, err)
+		}
+		mu.Lock()
+		requests := slices.Clone(all)
+		mu.Unlock()
+		if len(requests) == 0 {
+			b.Fatal("the index was not asked")
+		}
+		direct := func() time.Duration {
+			began := time.Now()
+			for _, r := range requests {
+				if err := again(b.Context(), raw, a.s.Servers.OpenSearch+r.uri, r.method, r.header, r.body); err != nil {
+					b.Fatal(err)
+				}
+			}
+			return time.Since(began)
+		}
+		through := func() time.Duration {
+			began := time.Now()
+			if res, err := c.Do(b.Context(), http.MethodGet, path, nil); err != nil || res.Status != http.StatusOK {
+				b.Fatal(res.Status, err)
+			}
+			return time.Since(began)
+		}
+		if len(ours)%2 == 0 {
+			theirs = append(theirs, direct())
+			ours = append(ours, through())
+		} else {
+			ours = append(ours, through())
+			theirs = append(theirs, direct())
+		}
+	}
+	more := make([]time.Duration, len(ours))
+	for i := range ours {
+		more[i] = ours[i] - theirs[i]
+	}
+	report(b, "api-", ours)
+	report(b, "raw-", theirs)
+	report(b, "overhead-", more)
+}
+
+// again sends a request once more and reads its answer.
+func again(ctx context.Context, client *http.Client, url, method string, header http.Header, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header = header.Clone()
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if _, err = io.Copy(io.Discard, res.Body); err == nil && res.StatusCode != http.StatusOK {
+		err = errors.New(res.Status)
+	}
+	return err
+}
