@@ -43,6 +43,7 @@ func testIndex(t *testing.T, open func(t *testing.T) backend) {
 		{"long texts and many texts are found to the end", testLong},
 		{"a search that takes too long is a timeout", testTimeout},
 		{"a tenant is purged in steps while others add, and nothing of theirs", testPurge},
+		{"what is old of a tenant is purged while it and others add", testPurgeOld},
 		{"a closed index says so", testClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })

@@ -15,6 +15,7 @@ package search
 
 import (
 	"context"
+	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/query"
@@ -48,6 +49,8 @@ type Index interface {
 	// removed, about max at the most, and more says that there is more to do. It may be called again and again and
 	// after a crash anywhere; what is added meanwhile is removed by a later call.
 	PurgeTenant(ctx context.Context, tenantID string, max int) (n int64, more bool, err error)
+	// PurgeOld is PurgeTenant for those of its entries that were received before a time: nothing younger is touched.
+	PurgeOld(ctx context.Context, tenantID string, before time.Time, max int) (n int64, more bool, err error)
 	// Ping says whether the index answers.
 	Ping(ctx context.Context) error
 	// Close releases what the backend holds; calls still running end first.

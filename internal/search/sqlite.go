@@ -42,6 +42,7 @@ type SQLite struct {
 	structure structure
 	merges    []*merge
 	purge     *purging
+	hunt      *hunt // for old entries to purge
 	secret    bool  // garbage holds what a purge left out
 	garbage   []int // ids of segments whose pages are still there
 	lastRow   int64 // the highest
@@ -127,7 +128,7 @@ func (x *SQLite) load(c *sqlite.Conn) error {
 	if err != nil {
 		return err
 	}
-	x.structure, x.garbage, x.merges, x.purge, x.lastRow = s, garbage, nil, nil, beforeAnyRow
+	x.structure, x.garbage, x.merges, x.purge, x.hunt, x.lastRow = s, garbage, nil, nil, nil, beforeAnyRow
 	if last.Valid {
 		x.lastRow = last.Int64 + size/docSize - 1
 	}

@@ -314,7 +314,7 @@ func (x *SQLite) writeTerms(c *sqlite.Conn, items []item, ahead *builder) error 
 		if err != nil {
 			return err
 		}
-		x.structure.segments = append(x.structure.segments, segment{id: id, pages: pages})
+		x.addSegment(segment{id: id, pages: pages})
 		return nil
 	}
 	if ahead != nil {

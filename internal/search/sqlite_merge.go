@@ -33,6 +33,7 @@ type merge struct {
 	from    []*segmentReader // those that have the present term
 
 	drop    []byte  // terms that begin with this and a mark are left out; of a merge of one segment only
+	old     []int64 // or only these rows of them, where there are any
 	dropped []int64 // rows of entries that were left out
 	skipped int     // rows of terms that were left out in this step
 }
@@ -111,12 +112,18 @@ func (x *SQLite) finishMerge(m *merge) error {
 		return slices.ContainsFunc(m.sources, func(s segment) bool { return s.id == g.id })
 	})
 	if pages > 0 { // nothing may be left without a tenant
-		x.structure.segments = append(x.structure.segments, segment{id: m.out.id, pages: pages})
+		x.addSegment(segment{id: m.out.id, pages: pages})
 	}
 	for _, g := range m.sources {
 		x.garbage = append(x.garbage, g.id)
 	}
 	return nil
+}
+
+// addSegment makes a segment that is written part of the index. Its id may have been another's.
+func (x *SQLite) addSegment(g segment) {
+	x.structure.segments = append(x.structure.segments, g)
+	x.hunt.forget(g.id)
 }
 
 // removeGarbage removes up to so many pages that belong to no segment any more. Readers that still use
@@ -181,6 +188,9 @@ func (m *merge) term() error {
 		}
 	}
 	if m.drop != nil && isOf(m.from[0].term, m.drop) {
+		if m.old != nil {
+			return m.leaveOld(m.from[0])
+		}
 		return m.leaveOut(m.from[0])
 	}
 	if err := m.out.begin(m.from[0].term); err != nil {

@@ -19,16 +19,22 @@ const (
 	purgeRows  = 20_000 // rows of terms that a step leaves out, more or less
 )
 
-// purging is the segment that is being written without a tenant.
+// purging is the segment that is being written without a tenant, or without what is old of it.
 type purging struct {
 	*merge
 	tenantID string
+	before   int64   // what was received from then on stays; maxTime: nothing does
 	rows     []int64 // of entries that are left out, whose docs are still there
 	merged   bool    // all terms are written
 }
 
 // PurgeTenant takes one step; see Purger.
 func (x *SQLite) PurgeTenant(ctx context.Context, tenantID string, max int) (n int64, more bool, err error) {
+	return x.purgeIn(ctx, func(c *sqlite.Conn, num int64) (int64, bool, error) { return x.purgeStep(c, tenantID, num, max) }, tenantID)
+}
+
+// purgeIn takes a step in a transaction while nobody else writes, where the tenant has ever had an entry.
+func (x *SQLite) purgeIn(ctx context.Context, step func(c *sqlite.Conn, num int64) (n int64, more bool, err error), tenantID string) (n int64, more bool, err error) {
 	leave, err := x.enter()
 	if err != nil {
 		return 0, false, err
@@ -52,7 +58,7 @@ func (x *SQLite) PurgeTenant(ctx context.Context, tenantID string, max int) (n i
 			return nil
 		}
 		x.loaded = false // until it is durable, memory is ahead of the file
-		if n, more, err = x.purgeStep(c, tenantID, num, max); err != nil {
+		if n, more, err = secretly(c, num, step); err != nil {
 			return err
 		}
 		if _, err := c.Exec("UPDATE fts_data SET block = ? WHERE id = 10", x.structure.append(nil)); err != nil || !x.memory {
@@ -68,14 +74,24 @@ func (x *SQLite) PurgeTenant(ctx context.Context, tenantID string, max int) (n i
 	return n, more, nil
 }
 
-func (x *SQLite) purgeStep(c *sqlite.Conn, tenantID string, num int64, max int) (n int64, more bool, err error) {
+// secretly has what a step removes overwritten.
+func secretly(c *sqlite.Conn, num int64, step func(c *sqlite.Conn, num int64) (int64, bool, error)) (n int64, more bool, err error) {
 	if _, err := c.Exec("PRAGMA secure_delete = 1"); err != nil {
 		return 0, false, err
 	}
 	defer func() { _, _ = c.Exec("PRAGMA secure_delete = 0") }()
-	if p := x.purge; p != nil && p.tenantID != tenantID { // somebody else's was left in the middle
+	return step(c, num)
+}
+
+// abandon leaves the purge of something else that was left in the middle.
+func (x *SQLite) abandon(tenantID string, before int64) {
+	if p := x.purge; p != nil && (p.tenantID != tenantID || p.before != before) {
 		x.garbage, x.purge = append(x.garbage, p.out.id), nil
 	}
+}
+
+func (x *SQLite) purgeStep(c *sqlite.Conn, tenantID string, num int64, max int) (n int64, more bool, err error) {
+	x.abandon(tenantID, maxTime)
 	if x.purge == nil {
 		prefix := appendTenant([]byte{mainIndex}, num)
 		at, err := x.segmentWith(c, prefix)
@@ -87,7 +103,7 @@ func (x *SQLite) purgeStep(c *sqlite.Conn, tenantID string, num int64, max int) 
 			x.secret = len(x.garbage) > 0
 			return 0, x.secret, err
 		}
-		x.purge, x.secret = x.startPurge(at, tenantID, prefix), true
+		x.purge, x.secret = x.startPurge(at, tenantID, maxTime, prefix), true
 	}
 	p := x.purge
 	out := &pageWriter{c: c}
@@ -126,7 +142,7 @@ func (x *SQLite) segmentWith(c *sqlite.Conn, prefix []byte) (int, error) {
 }
 
 // startPurge begins with a segment. A merge that it is in begins again without it.
-func (x *SQLite) startPurge(at int, tenantID string, prefix []byte) *purging {
+func (x *SQLite) startPurge(at int, tenantID string, before int64, prefix []byte) *purging {
 	g := x.structure.segments[at]
 	x.merges = slices.DeleteFunc(x.merges, func(m *merge) bool {
 		in := slices.ContainsFunc(m.sources, func(s segment) bool { return s.id == g.id })
@@ -135,31 +151,41 @@ func (x *SQLite) startPurge(at int, tenantID string, prefix []byte) *purging {
 		}
 		return in
 	})
-	return &purging{tenantID: tenantID, merge: &merge{sources: []segment{g}, inputs: []*segmentReader{{segment: g}},
+	return &purging{tenantID: tenantID, before: before, merge: &merge{sources: []segment{g}, inputs: []*segmentReader{{segment: g}},
 		out: newSegmentWriter(nil, x.newSegmentID()), drop: prefix}}
 }
 
-// hasPrefix says whether a segment has a tenant's terms: it goes to the page where they would begin.
+// hasPrefix says whether a segment has a tenant's terms.
 func hasPrefix(c *sqlite.Conn, g segment, prefix []byte) (bool, error) {
-	first := append(bytes.Clone(prefix), 0x80) // below every mark
+	r, err := seekTenant(c, g, prefix, 0x80) // below every mark
+	return r != nil, err
+}
+
+// seekTenant goes to the first of a tenant's terms in a segment from a mark on, by the page where it would be; nil for
+// none.
+func seekTenant(c *sqlite.Conn, g segment, prefix []byte, mark byte) (*segmentReader, error) {
+	first := append(bytes.Clone(prefix), mark)
 	page := int64(1)
 	err := one(c, "SELECT pgno >> 1 FROM fts_idx WHERE segid = ? AND term <= ? ORDER BY term DESC LIMIT 1", []any{g.id, first}, &page)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return false, err
+		return nil, err
 	}
 	r := &segmentReader{segment: g, read: int(page) - 1, fetch: fetchFrom(c)}
 	for {
 		for r.at >= len(r.content) { // rows of a term that began on an earlier page are passed over
 			if ok, err := r.load(); err != nil || !ok {
-				return false, err
+				return nil, err
 			}
 			r.at = r.nextFrom
 		}
 		if ok, err := r.nextTerm(); err != nil || !ok {
-			return false, err
+			return nil, err
 		}
 		if bytes.Compare(r.term, first) >= 0 {
-			return isOf(r.term, prefix), nil
+			if !isOf(r.term, prefix) {
+				return nil, nil
+			}
+			return r, nil
 		}
 		r.at = r.nextFrom
 	}

@@ -93,6 +93,7 @@ func testStore(t *testing.T, open func(t *testing.T) store.Store) {
 		{"a slug is taken once", testTenants},
 		{"a tenant is changed by who saw its version, and removed", testTenantChanges},
 		{"a tenant is purged in parts, and nothing of another's", testPurge},
+		{"what is old of a tenant is purged in parts, and nothing younger", testPurgeOld},
 		{"a document is changed by who saw its version, and deleted", testDocuments},
 		{"documents are listed by id, a tenant's own", testDocumentLists},
 		{"a document that has expired is found by no read", testDocumentsExpire},

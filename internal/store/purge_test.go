@@ -70,7 +70,11 @@ func testPurge(t *testing.T, s store.Store) {
 	if n, err := s.CountQuarantine(t.Context()); err != nil || n != 40 {
 		t.Fatalf("%d are quarantined, %v", n, err)
 	}
-	for _, r := range scanAll(t, s, 50) {
+	scanned := scanAll(t, s, 50)
+	if len(scanned) != 300 {
+		t.Fatalf("the scan finds %d records, want 300", len(scanned))
+	}
+	for _, r := range scanned {
 		if r.TenantID != stays.ID() {
 			t.Fatalf("the scan finds a record of %s", r.TenantID)
 		}
