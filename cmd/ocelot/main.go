@@ -31,7 +31,7 @@ func newRootCmd() *cobra.Command {
 	}
 	root.PersistentFlags().String("config", "", "YAML file of settings; the environment goes over it")
 	root.AddCommand(newUpCmd(), newTokenCmd(), newTenantCmd(), newKeyCmd(), newConfigCmd(), newVersionCmd(), newHealthCmd(), newMigrateCmd(),
-		newSendCmd(), newSearchCmd(), newTailCmd(), newStatsCmd(), newExportCmd(), newBenchCmd())
+		newSendCmd(), newSearchCmd(), newTailCmd(), newStatsCmd(), newExportCmd(), newDeleteCmd(), newBenchCmd())
 	return root
 }
 

@@ -39,6 +39,14 @@ type Who struct {
 	Route      string // method and template
 }
 
+// Name is who it was: the subject, or the credential of one without.
+func (w Who) Name() string {
+	if w.Subject != "" {
+		return w.Subject
+	}
+	return w.Credential
+}
+
 // Event is what happened.
 type Event struct {
 	Who
@@ -93,12 +101,9 @@ func (e *Event) entry(now time.Time) logentry.Entry {
 	metadata, _ := json.Marshal(&d) // strings of valid UTF-8 and numbers
 	out := logentry.Entry{
 		Timestamp: now.UTC(), Severity: e.Severity, Service: logentry.OwnService, Action: e.Action, Message: text(e.Message, maxLongField),
-		UserID: text(e.Subject, maxField), ResourceType: e.ResourceType, ResourceID: text(e.ResourceID, maxLongField),
+		UserID: text(e.Name(), maxField), ResourceType: e.ResourceType, ResourceID: text(e.ResourceID, maxLongField),
 		UserAgent: text(e.UserAgent, maxLongField), RequestID: text(e.RequestID, maxField), TraceID: e.TraceID, EventID: rand.Text(),
 		BeforeState: state(e.Before), AfterState: state(e.After), Metadata: metadata,
-	}
-	if out.UserID == "" {
-		out.UserID = text(e.Credential, maxField) // somebody it was
 	}
 	if e.Address.IsValid() {
 		out.IPAddress = e.Address.Unmap().WithZone("").String()

@@ -25,6 +25,7 @@ var routes = []route{
 	{http.MethodPost, "/api/v1/logs", writers, false, (*Server).postLog},
 	{http.MethodPost, "/api/v1/logs/bulk", writers, false, (*Server).postLogs},
 	{http.MethodGet, "/api/v1/logs", readers, true, (*Server).searchLogs},
+	{http.MethodDelete, "/api/v1/logs", admins, true, (*Server).deleteLogs},
 	{http.MethodGet, "/api/v1/logs/stats", readers, true, (*Server).logStats},
 	{http.MethodGet, "/api/v1/logs/fields", readers, true, (*Server).listFields},
 	{http.MethodGet, "/api/v1/logs/fields/:name/values", readers, true, (*Server).listValues},

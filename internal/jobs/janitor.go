@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/document"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/store"
@@ -20,13 +21,14 @@ type Config struct {
 	Settle time.Duration // from the first pass over a tenant to the last; default 2 min: what a worker held or a process had cached is written by then
 	Late   time.Duration // between two passes over tenants that are gone, for what was still in the queue; default 1 h
 	Step   int           // entries that a step removes; default 2,000
+	Slice  time.Duration // that one job of many takes at a time; default 1 min
 }
 
 func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&c.Every, 5 * time.Second}, {&c.Term, 30 * time.Second}, {&c.Settle, 2 * time.Minute}, {&c.Late, time.Hour}} {
+	}{{&c.Every, 5 * time.Second}, {&c.Term, 30 * time.Second}, {&c.Settle, 2 * time.Minute}, {&c.Late, time.Hour}, {&c.Slice, time.Minute}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
@@ -48,6 +50,7 @@ var removing = time.Unix(1, 0).UTC()
 type record interface {
 	documents
 	store.Purger
+	audit.Record
 	DeleteDocument(ctx context.Context, kind document.Kind, id string) error
 	Documents(ctx context.Context, kind document.Kind, tenantID, after string, max int) ([]document.Document, error)
 	ListTenants(ctx context.Context) ([]tenant.Info, error)
@@ -58,9 +61,10 @@ type record interface {
 // index is what it asks of the index.
 type index interface {
 	PurgeTenant(ctx context.Context, tenantID string, max int) (n int64, more bool, err error)
+	PurgeOld(ctx context.Context, tenantID string, before time.Time, max int) (n int64, more bool, err error)
 }
 
-// Janitor removes tenants that are to be deleted. Any number of them may run; one works.
+// Janitor removes tenants that are to be deleted, and old entries of others. Any number of them may run; one works.
 type Janitor struct {
 	cfg   Config
 	store record
@@ -68,12 +72,13 @@ type Janitor struct {
 	log   *zap.Logger
 	lease *lease
 	late  map[string]time.Time // by job: the last pass over a tenant that is gone
+	walks map[string]*walk     // by job: how far the removal of old entries has come here
 }
 
 // New makes a Janitor that does nothing until Run.
 func New(cfg Config, st record, ix index, tel telemetry.Telemetry) *Janitor {
 	cfg = cfg.withDefaults()
-	return &Janitor{cfg: cfg, store: st, index: ix, log: tel.Log, lease: newLease(st, "janitor", cfg.Term), late: map[string]time.Time{}}
+	return &Janitor{cfg: cfg, store: st, index: ix, log: tel.Log, lease: newLease(st, "janitor", cfg.Term), late: map[string]time.Time{}, walks: map[string]*walk{}}
 }
 
 // Run works until ctx ends. What fails is tried again at the next look.
@@ -108,9 +113,9 @@ func (j *Janitor) look(ctx context.Context) error {
 		return err
 	}
 	var failed error
-	there := map[string]bool{}
+	there := map[string]tenant.Info{}
 	for _, t := range all {
-		there[t.ID] = true
+		there[t.ID] = t
 		if t.DeleteAt.IsZero() {
 			continue
 		}
@@ -123,7 +128,7 @@ func (j *Janitor) look(ctx context.Context) error {
 		}
 		failed = errors.Join(failed, err) // one tenant's trouble does not keep the others
 	}
-	return errors.Join(failed, j.lateComers(ctx, there))
+	return errors.Join(failed, j.others(ctx, there))
 }
 
 // remove makes a pass over a tenant, and ends the job where there was nothing left some time after the first.
@@ -141,12 +146,9 @@ func (j *Janitor) remove(ctx context.Context, t tenant.Info, job Job) error {
 		}
 		j.log.Info("removing a tenant", zap.String("job", job.ID), zap.String("tenant", t.Slug))
 	}
-	counts, err := j.pass(ctx, t.ID, job.ID)
-	done := err == nil && counts == (Counts{}) && time.Since(job.StartedAt) >= j.cfg.Settle
-	code := ""
-	if err != nil {
-		code = fault.Of(err).Code
-	}
+	counts, left, err := j.pass(ctx, t.ID, job.ID)
+	done := err == nil && counts == (Counts{}) && left == 0 && time.Since(job.StartedAt) >= j.cfg.Settle
+	code := codeOf(err)
 	if counts != (Counts{}) || code != job.LastError {
 		job.Removed.add(counts)
 		job.LastError = code
@@ -171,16 +173,17 @@ func (j *Janitor) remove(ctx context.Context, t tenant.Info, job Job) error {
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // pass removes what is there of a tenant: first the record, with its backlog, from which the index is made, then the
-// index, then the small things.
-func (j *Janitor) pass(ctx context.Context, tenantID, except string) (c Counts, err error) {
+// index, then the small things. left are records that must wait for another.
+func (j *Janitor) pass(ctx context.Context, tenantID, except string) (c Counts, left int64, err error) {
 	err = j.steps(ctx, func() (more bool, err error) {
 		p, err := j.store.PurgeTenant(ctx, tenantID, j.cfg.Step)
 		c.Records += p.Records
 		c.Quarantine += p.Quarantined
+		left += p.Left
 		return p.More, err
 	})
 	if err != nil {
-		return c, fault.Wrap(err, "remove a tenant's records")
+		return c, left, fault.Wrap(err, "remove a tenant's records")
 	}
 	err = j.steps(ctx, func() (more bool, err error) {
 		n, more, err := j.index.PurgeTenant(ctx, tenantID, j.cfg.Step)
@@ -188,7 +191,7 @@ func (j *Janitor) pass(ctx context.Context, tenantID, except string) (c Counts, 
 		return more, err
 	})
 	if err != nil {
-		return c, fault.Wrap(err, "remove a tenant from the index")
+		return c, left, fault.Wrap(err, "remove a tenant from the index")
 	}
 	for _, kind := range document.Kinds() {
 		after := ""
@@ -210,10 +213,10 @@ func (j *Janitor) pass(ctx context.Context, tenantID, except string) (c Counts, 
 			return len(all) == page, err
 		})
 		if err != nil {
-			return c, fault.Wrap(err, "remove a tenant's "+string(kind))
+			return c, left, fault.Wrap(err, "remove a tenant's "+string(kind))
 		}
 	}
-	return c, nil
+	return c, left, nil
 }
 
 // steps repeats step until there is no more, as long as the lease is ours. It rests as long as a step took, so that
@@ -240,40 +243,57 @@ func (j *Janitor) steps(ctx context.Context, step func() (more bool, err error))
 	}
 }
 
-// lateComers makes passes over tenants that are gone, as long as a queue may still have had entries of theirs. Nobody
-// can read these meanwhile: the tenant they belong to is not there, and its internal id is never given again.
-func (j *Janitor) lateComers(ctx context.Context, there map[string]bool) error {
+// others does what other jobs there are.
+func (j *Janitor) others(ctx context.Context, there map[string]tenant.Info) (failed error) {
 	for after, more := "", true; more; {
 		const page = 100
 		all, err := j.store.Documents(ctx, document.Job, "", after, page)
 		if err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		more = len(all) == page
 		for _, d := range all {
 			after = d.ID
 			job, err := parse(d)
-			if err == nil && job.Type == Deletion && job.State == Running && !there[job.TenantID] { // a crash came before its last word
-				job.State, job.FinishedAt = Done, now()
-				if err := job.save(ctx, j.store); err != nil {
-					return err
-				}
-			}
-			if err != nil || job.Type != Deletion || job.State != Done || time.Since(job.FinishedAt) > longestQueued || time.Since(j.late[job.ID]) < j.cfg.Late {
-				continue
-			}
-			counts, err := j.pass(ctx, job.TenantID, job.ID)
 			if err != nil {
-				return err
+				continue // of a newer version
 			}
-			j.late[job.ID] = time.Now()
-			if counts != (Counts{}) {
-				job.Removed.add(counts)
-				if err := job.save(ctx, j.store); err != nil {
-					return err
-				}
+			t, known := there[job.TenantID]
+			switch {
+			case job.Type == Deletion && job.State != Cancelled && job.State != Waiting:
+				err = j.lateComers(ctx, job, known)
+			case job.Type == OldEntries && job.State != Done && known && !t.Gone(time.Now()):
+				err = j.removeOld(ctx, job)
 			}
+			if errors.Is(err, errLost) || ctx.Err() != nil {
+				return errors.Join(err, ctx.Err())
+			}
+			failed = errors.Join(failed, err)
 		}
 	}
-	return nil
+	return failed
+}
+
+// lateComers makes a pass over a tenant that is gone, as long as a queue may still have had entries of it. Nobody
+// can read these meanwhile: the tenant they belong to is not there, and its internal id is never given again.
+func (j *Janitor) lateComers(ctx context.Context, job Job, there bool) error {
+	if job.State == Running && !there { // a crash came before its last word
+		job.State, job.FinishedAt = Done, now()
+		if err := job.save(ctx, j.store); err != nil {
+			return err
+		}
+	}
+	if job.State != Done || time.Since(job.FinishedAt) > longestQueued || time.Since(j.late[job.ID]) < j.cfg.Late {
+		return nil
+	}
+	counts, _, err := j.pass(ctx, job.TenantID, job.ID)
+	if err != nil {
+		return err
+	}
+	j.late[job.ID] = time.Now()
+	if counts == (Counts{}) {
+		return nil
+	}
+	job.Removed.add(counts)
+	return job.save(ctx, j.store)
 }

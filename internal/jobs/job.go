@@ -32,8 +32,11 @@ const (
 	Cancelled State = "cancelled"
 )
 
-// Deletion is the type of the job that removes a tenant.
-const Deletion = "tenant_deletion"
+// The types.
+const (
+	Deletion   = "tenant_deletion"  // removes a tenant
+	OldEntries = "entries_deletion" // removes what a tenant received before a time
+)
 
 // Job is one.
 type Job struct {
@@ -47,6 +50,8 @@ type Job struct {
 	FinishedAt time.Time `json:"finished_at,omitzero"` //
 	Removed    Counts    `json:"removed"`              // so far
 	LastError  string    `json:"last_error,omitempty"` // code of why the last attempt stopped; it is tried again
+	Before     time.Time `json:"before,omitzero"`      // of OldEntries: what was received earlier is removed
+	By         string    `json:"by,omitempty"`         // of OldEntries: who asked for it
 
 	TenantID string            `json:"-"`
 	doc      document.Document // as it was read

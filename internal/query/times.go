@@ -52,6 +52,12 @@ func parseMoment(s string, now time.Time) (moment, bool) {
 	return m, true
 }
 
+// ParseInstant reads RFC 3339 or a date in UTC, from 1970 to 2261: nothing that goes by the clock.
+func ParseInstant(s string) (time.Time, bool) {
+	m, ok := parseMoment(s, time.Time{})
+	return m.at, ok && m.asked == ""
+}
+
 // parseRFC3339 is strict where time.Parse takes a comma, an hour of one digit, an offset of 99:99 or
 // digits below a nanosecond.
 func parseRFC3339(s string) (time.Time, bool) {

@@ -91,7 +91,7 @@ func (w *twins) describe() {
 }
 
 // ofAJob are a job's id and times, and the time of a deletion.
-var ofAJob = regexp.MustCompile(`del-[0-9a-f]{20}|"(start_at|started_at|finished_at|delete_at)":"[^"]*"`)
+var ofAJob = regexp.MustCompile(`(del|old)-[0-9a-f]{20}|"(start_at|started_at|finished_at|delete_at)":"[^"]*"`)
 
 var createdAt = regexp.MustCompile(`"created_at":"([^"]*)"`)
 

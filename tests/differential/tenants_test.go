@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/ocelot-log/ocelot/tests/service"
 )
 
 // manageTenants changes, suspends and deletes a tenant in both systems, each request after the one before.
@@ -89,6 +92,52 @@ func (w *twins) manageTenants(ctx context.Context) {
 	ask(400, "GET", "acme", "/api/v1/jobs/x?x=1", "")
 	ask(200, "PATCH", "platform", path, `{"deleted":false}`)
 	ask(200, "GET", "managed", path, "")
+	w.deleteOld(ctx, ask)
+}
+
+// deleteOld has the entries of the managed tenant deleted in both systems.
+func (w *twins) deleteOld(ctx context.Context, ask func(status int, method, as, target, body string, header ...string) [2]answer) {
+	w.t.Helper()
+	old := single + "?before=" + time.Now().UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+	for as, want := range map[string]int{"": 401, "reader": 403, "writer": 403, "nobody": 401, "all-reader": 403} {
+		ask(want, "DELETE", as, old, "")
+	}
+	ask(400, "DELETE", "managed", single, "")
+	for _, bad := range []string{"?days=3&before=2026-01-01", "?days=0", "?days=1&days=2", "?before=now", "?before=9999-01-01", "?days=3;x=1", "?days=3&service=billing"} {
+		ask(400, "DELETE", "managed", single+bad, "")
+	}
+	ask(414, "DELETE", "managed", single+"?days="+strings.Repeat("1", 8200), "")
+	found := func(text string, n int64) {
+		w.t.Helper()
+		for side := range 2 {
+			service.Eventually(w.t, 60*time.Second, func() (bool, string) {
+				c := service.Client{URL: w.sides[side].URL, Token: w.tokens["managed"]}
+				got, err := c.Count(ctx, url.Values{"q": {text}})
+				return err == nil && got == n, fmt.Sprintf("%s finds %d of %q, want %d (%v)", sideNames[side], got, text, n, err)
+			})
+		}
+	}
+	found("kept until", 1) // so that it is seen to go
+	ask(202, "DELETE", "managed", single+"?before=2020-01-01", "")
+	a := ask(202, "DELETE", "managed", old, "")
+	ask(202, "POST", "managed", single, `{"message":"younger, though it says that it is older","timestamp":"2020-01-01T00:00:00Z"}`)
+	for day := 1; day < 9; day++ {
+		ask(202, "DELETE", "managed", fmt.Sprintf("%s?before=2020-02-%02d", single, day), "")
+	}
+	ask(409, "DELETE", "managed", single+"?before=2020-03-01", "")
+	found("kept until", 0)
+	found("younger", 1)
+	var job [2]struct{ Data struct{ ID string } }
+	for side := range a {
+		if err := json.Unmarshal(a[side].body, &job[side]); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	shown, err := w.both(ctx, get("managed", ""), [2]string{"/api/v1/jobs/" + job[0].Data.ID, "/api/v1/jobs/" + job[1].Data.ID})
+	if err != nil || shown[0].status != 200 || shown[1].status != 200 {
+		w.t.Errorf("the jobs: %v, %d and %d", err, shown[0].status, shown[1].status)
+	}
+	w.api.check(w.t, "GET", "/api/v1/jobs/{id}", shown)
 }
 
 // until asks both systems until they answer with the status, for ten seconds.
