@@ -120,7 +120,7 @@ func (w *twins) deleteOld(ctx context.Context, ask func(status int, method, as, 
 	found("kept until", 1) // so that it is seen to go
 	ask(202, "DELETE", "managed", single+"?before=2020-01-01", "")
 	a := ask(202, "DELETE", "managed", old, "")
-	ask(202, "POST", "managed", single, `{"message":"younger, though it says that it is older","timestamp":"2020-01-01T00:00:00Z"}`)
+	ask(202, "POST", "managed", single, `{"message":"younger, though it says that it is older","timestamp":"`+time.Now().Add(-48*time.Hour).UTC().Format(time.RFC3339)+`"}`)
 	for day := 1; day < 9; day++ {
 		ask(202, "DELETE", "managed", fmt.Sprintf("%s?before=2020-02-%02d", single, day), "")
 	}
