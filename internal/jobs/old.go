@@ -154,9 +154,8 @@ func (j *Janitor) walkOld(ctx context.Context, job *Job, w *walk) (over bool, er
 	saved, changed := begun, false
 	err = j.steps(ctx, func() (more bool, err error) {
 		var c Counts
-		if left := int64(0); !w.index {
-			c.Records, left, err = j.stepRecord(ctx, job, w)
-			w.clean = w.clean && left == 0
+		if !w.index {
+			c.Records, err = j.stepRecord(ctx, job, w)
 		} else {
 			c.Index, more, err = j.index.PurgeOld(ctx, job.TenantID, job.Before, j.cfg.Step)
 			over = err == nil && !more
@@ -178,13 +177,14 @@ func (j *Janitor) walkOld(ctx context.Context, job *Job, w *walk) (over bool, er
 	return over, err
 }
 
-func (j *Janitor) stepRecord(ctx context.Context, job *Job, w *walk) (removed, left int64, err error) {
+func (j *Janitor) stepRecord(ctx context.Context, job *Job, w *walk) (removed int64, err error) {
 	p, err := j.store.PurgeOld(ctx, job.TenantID, job.Before, w.from, j.cfg.Step)
 	if err != nil {
-		return p.Records, p.Left, fault.Wrap(err, "remove old records")
+		return 0, fault.Wrap(err, "remove old records")
 	}
 	w.from, w.index = p.Next, !p.More
-	return p.Records, p.Left, nil
+	w.clean = w.clean && p.Left == 0
+	return p.Records, nil
 }
 
 // tell notes in the tenant's log what was removed, once however often it is told.
