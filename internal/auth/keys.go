@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"errors"
 	"hash"
 	"net/netip"
 	"slices"
@@ -29,7 +28,6 @@ const (
 	maxKeys    = 1_000 // of a tenant
 	maxKeyName = 200   // bytes
 	maxOverlap = 90 * 24 * time.Hour
-	useEvery   = time.Minute // between two writings of when a key was last used
 )
 
 // Keys are the API keys: who they make of a request, and their making and end. A key that is known costs no reading
@@ -343,39 +341,11 @@ func (k *Keys) edit(ctx context.Context, t Tenant, id string, change func(*keyBo
 
 // writeUses tells the store which keys were used since it last heard, each at most once a minute.
 func (k *Keys) writeUses(ctx context.Context) {
-	used := map[string]int64{}
-	k.held.each(func(id string, h *heldKey) bool {
-		if at := h.used.Load(); at >= h.written+int64(useEvery/time.Second) {
-			used[id] = at
-		}
-		return true
-	})
-	for id, at := range used {
-		_, err := k.held.change(ctx, id, func(d *document.Document) error {
-			var b keyBody
-			if err := json.Unmarshal(d.Body, &b); err != nil {
-				return err
-			}
-			if b.LastUsedAt.Unix() > at-int64(useEvery/time.Second) { // another process wrote it
-				k.held.put(*d)
-				return errNothingNew
-			}
-			b.LastUsedAt = time.Unix(at, 0).UTC()
-			var err error
-			d.Body, err = json.Marshal(b)
-			return err
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil && !errors.Is(err, errNothingNew) && fault.KindOf(err) != fault.NotFound {
-			k.log.Warn("when keys were last used can't be written; it is tried again", zap.Error(err))
-			return
-		}
+	err := writeUses(ctx, k.held, func(h *heldKey) (used, written int64) { return h.used.Load(), h.written }, func(b *keyBody) *time.Time { return &b.LastUsedAt })
+	if err != nil {
+		k.log.Warn("when keys were last used can't be written; it is tried again", zap.Error(err))
 	}
 }
-
-var errNothingNew = fault.New(fault.Conflict, "nothing_new", "")
 
 // keyFault hides whether a key is another tenant's or nobody's.
 func keyFault(err error) error {

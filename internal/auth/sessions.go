@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -209,34 +208,8 @@ func (s *Sessions) End(ctx context.Context, p Principal) error {
 
 // writeUses tells the store which sessions go on, each at most once a minute.
 func (s *Sessions) writeUses(ctx context.Context) {
-	used := map[string]int64{}
-	s.held.each(func(id string, h *heldSession) bool {
-		if at := h.seen.Load(); at >= h.written+int64(useEvery/time.Second) {
-			used[id] = at
-		}
-		return true
-	})
-	for id, at := range used {
-		_, err := s.held.change(ctx, id, func(d *document.Document) error {
-			var b sessionBody
-			if err := json.Unmarshal(d.Body, &b); err != nil {
-				return err
-			}
-			if b.SeenAt.Unix() > at-int64(useEvery/time.Second) { // another process wrote it
-				s.held.put(*d)
-				return errNothingNew
-			}
-			b.SeenAt = time.Unix(at, 0).UTC()
-			var err error
-			d.Body, err = json.Marshal(b)
-			return err
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil && !errors.Is(err, errNothingNew) && fault.KindOf(err) != fault.NotFound {
-			s.log.Warn("which sessions go on can't be written; it is tried again", zap.Error(err))
-			return
-		}
+	err := writeUses(ctx, s.held, func(h *heldSession) (used, written int64) { return h.seen.Load(), h.written }, func(b *sessionBody) *time.Time { return &b.SeenAt })
+	if err != nil {
+		s.log.Warn("which sessions go on can't be written; it is tried again", zap.Error(err))
 	}
 }
