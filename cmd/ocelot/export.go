@@ -86,7 +86,7 @@ func newExportCmd() *cobra.Command {
 	f.StringVar(&o.since, "since", "", "not older than this: 15m, 2h, 7d, 1w")
 	f.StringVar(&o.start, "start", "", "from this time on, RFC 3339")
 	f.StringVar(&o.end, "end", "", "before this time, RFC 3339")
-	f.StringVar(&o.sort, "sort", "", "-timestamp (newest first), timestamp, -received_at, received_at")
+	f.StringVar(&o.sort, "sort", "", "-timestamp (newest first), timestamp, -received_at, received_at, recorded")
 	f.StringVar(&o.audit, "audit", "", auditUsage)
 	f.IntVar(&o.limit, "limit", 0, "how many entries at most, the first in the order of --sort; 0 is all")
 	return cmd

@@ -24,9 +24,10 @@ var errGone = errors.New("the caller has gone")
 
 // Trailers of a download. The hash is over its bytes before compression.
 const (
-	rowsTrailer = "X-Export-Rows"
-	hashTrailer = "X-Export-Sha256"
-	nextTrailer = "X-Export-Next-Cursor"
+	rowsTrailer  = "X-Export-Rows"
+	hashTrailer  = "X-Export-Sha256"
+	nextTrailer  = "X-Export-Next-Cursor"
+	placeTrailer = "X-Export-Place"
 )
 
 // download is an answer of any length. Its head is written with its first bytes, so that what fails before is an
@@ -60,7 +61,7 @@ func (d *download) begin() {
 	h := d.k.Writer.Header()
 	h["Content-Type"] = []string{d.format.ContentType()}
 	h["Content-Disposition"] = []string{`attachment; filename="export-` + exportID() + "." + d.format.Extension() + `"`}
-	h["Trailer"] = []string{rowsTrailer, hashTrailer, nextTrailer}
+	h["Trailer"] = []string{rowsTrailer, hashTrailer, nextTrailer, placeTrailer}
 	h["Vary"] = append(h["Vary"], "Accept-Encoding")
 	h["Accept-Ranges"] = []string{"none"}
 	if d.format == export.CSV {
@@ -116,7 +117,7 @@ func (d *download) flush() error {
 }
 
 // end completes the body and says what it was.
-func (d *download) end(rows int64, next string) error {
+func (d *download) end(rows int64, next, place string) error {
 	if d.packer != nil {
 		if err := d.packer.Close(); err != nil {
 			return err
@@ -127,6 +128,9 @@ func (d *download) end(rows int64, next string) error {
 	h[hashTrailer] = []string{hex.EncodeToString(d.sum.Sum(nil))}
 	if next != "" {
 		h[nextTrailer] = []string{next}
+	}
+	if place != "" {
+		h[placeTrailer] = []string{place}
 	}
 	_ = d.life.SetWriteDeadline(time.Now().Add(exportStall))
 	return nil

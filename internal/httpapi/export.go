@@ -15,6 +15,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/export"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -31,7 +32,7 @@ type exporter interface {
 }
 
 // exportParams are those that an export has besides the filters.
-var exportParams = []string{"format", "columns", "raw", "tenant", "marks"}
+var exportParams = []string{"format", "columns", "raw", "tenant", "marks", "until"}
 
 // exportAsked is what an export's URL asks for.
 type exportAsked struct {
@@ -40,6 +41,8 @@ type exportAsked struct {
 	schema  bool  // only the schema file
 	marks   bool  // lines that say where to go on
 	limit   int64 // 0: all
+
+	recorded *recordedAsked // nil: in the order of q
 }
 
 // exportLogs streams what a question finds from the record: whole, or broken off so that nobody can take it for
@@ -50,7 +53,12 @@ func (s *Server) exportLogs(k *call) error {
 		return err
 	}
 	binding := query.Binding(k.tenant.ID(), k.principal.Subject, asked.q)
-	if asked.q.After, err = s.cursorOf(k, binding); err != nil {
+	if asked.recorded != nil {
+		asked.recorded, err = s.readRecorded(k, asked.q)
+	} else {
+		asked.q.After, err = s.cursorOf(k, binding)
+	}
+	if err != nil {
 		return err
 	}
 	if asked.schema {
@@ -74,14 +82,14 @@ func (s *Server) exportLogs(k *call) error {
 		return err
 	}
 	out := newDownload(k, asked.options.Format)
-	x := exporting{w: w, out: out, asked: asked, mark: func(at query.Position) string { return s.reading.Cursors.Encode(at, binding) }}
+	x := exporting{w: w, out: out, asked: asked, mark: func(at query.Position) string { return s.reading.Cursors.Encode(at, binding) }, place: s.place}
 	err = x.run(k.Request.Context(), s.reading.Store, k.tenant)
 	read.Count, read.Message = int(w.Count()), "entries given out by an export"
 	if err == nil {
 		err = s.audited(k, read)
 	}
 	if err == nil {
-		err = out.end(w.Count(), x.next)
+		err = out.end(w.Count(), x.next, x.reached)
 	}
 	switch {
 	case err == nil:
@@ -120,6 +128,10 @@ func readExport(k *call) (a exportAsked, err error) {
 			filters[name] = values
 		}
 	}
+	if len(all["sort"]) == 1 && all["sort"][0] == sortRecorded {
+		delete(filters, "sort")
+		a.recorded = &recordedAsked{}
+	}
 	for _, name := range []string{"skip", "total"} {
 		if _, ok := all[name]; ok {
 			return a, parameterFault(name, "unknown_parameter", "an export has no "+name+": it goes over everything; go on with cursor")
@@ -155,8 +167,13 @@ func readExport(k *call) (a exportAsked, err error) {
 			}
 		}
 	}
-	if a.marks && a.options.Format != export.NDJSON {
+	switch {
+	case a.marks && a.options.Format != export.NDJSON:
 		return a, parameterFault("marks", "value_invalid", "only NDJSON has room for marks")
+	case a.marks && a.recorded != nil:
+		return a, parameterFault("marks", "value_invalid", "sort=recorded has no marks: ask for parts with limit")
+	case len(all["until"]) > 0 && a.recorded == nil:
+		return a, parameterFault("until", "value_invalid", "only sort=recorded has places to go up to")
 	}
 	if v, ok := o["limit"]; ok {
 		if a.limit, ok = wholeNumber(v); !ok {
@@ -203,21 +220,31 @@ type exporting struct {
 	out   *download
 	asked exportAsked
 	mark  func(query.Position) string
+	place func(at store.Position, binding string) string
 
 	buf     []byte
 	last    query.Position // of the last entry in buf
 	written time.Time
 	next    string // where to go on, where there are more than were asked for
+	reached string // of recorded: the place behind what was given, whether there is more or not
 }
 
 // errEnough ends an export that has as many entries as were asked for.
 var errEnough = errors.New("enough")
 
-func (x *exporting) run(ctx context.Context, from exporter, t auth.Tenant) error {
+func (x *exporting) run(ctx context.Context, from records, t auth.Tenant) (err error) {
 	x.written = time.Now()
 	x.buf = x.w.Begin(x.buf)
-	err := from.Export(ctx, t, x.asked.q, x.take)
+	if r := x.asked.recorded; r != nil {
+		var at store.Position
+		at, err = r.walk(ctx, from, t, x.asked.q.Where, x.take)
+		x.reached = x.place(at, r.binding)
+	} else {
+		err = from.Export(ctx, t, x.asked.q, x.take)
+	}
 	switch {
+	case errors.Is(err, errEnough) && x.reached != "":
+		x.next = x.reached
 	case errors.Is(err, errEnough):
 		x.next = x.mark(x.last)
 	case err != nil:

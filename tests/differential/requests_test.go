@@ -244,7 +244,7 @@ func (w *twins) strangers() (all []request) {
 		for _, h := range []string{"", "X-Tenant-ID: acme", "X-Tenant-ID: zeta", "X-Tenant-ID: nobody", "X-Tenant-ID: acme,zeta", "X-Tenant-ID: ", "X-Tenant-ID: *", "X-Tenant-ID: ../acme", "X-Tenant-ID: ACME"} {
 			all = append(all, get(as, single+"?limit=1&q=nothinglikethis", h), post(as, single, x, isJSON, h), get(as, "/api/v1/logs/0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69", h), get(as, single+"?lvel=1", h), post(as, bulk, "["+x+"]", isJSON, h), post(as, single, `{`, isJSON, h))
 		}
-		for _, target := range []string{"", "?tenant=acme&q=nothinglikethis", "?tenant=zeta&q=nothinglikethis", "?tenant=acme&format=xlsx", "?tenant=acme&columns=id,nothing", "?tenant=acme&limit=0", "?tenant=acme&format=bigquery-schema&columns=id,metadata.a", "?tenant=acme&cursor=x", "?tenant=acme&total=exact"} {
+		for _, target := range []string{"", "?tenant=acme&q=nothinglikethis", "?tenant=zeta&q=nothinglikethis", "?tenant=acme&format=xlsx", "?tenant=acme&columns=id,nothing", "?tenant=acme&limit=0", "?tenant=acme&format=bigquery-schema&columns=id,metadata.a", "?tenant=acme&cursor=x", "?tenant=acme&total=exact", "?tenant=acme&sort=recorded&until=x", "?tenant=acme&until=x"} {
 			all = append(all, get(as, "/api/v1/logs/export"+target))
 		}
 		for _, target := range []string{"?limit=1", "?tenant=nobody", "?after=x", "?" + strings.Repeat("a", 8200)} {
