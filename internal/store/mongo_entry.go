@@ -124,11 +124,16 @@ func mongoIDOf(doc bson.Raw) (id logentry.ID, ok bool) {
 
 // mongoRecord reads the record of a document, with memory of its own.
 func mongoRecord(doc bson.Raw) (logentry.Record, error) {
+	return mongoRecordIn(bytes.Clone(doc))
+}
+
+// mongoRecordIn is mongoRecord of a document that nobody else uses: the record lies in it.
+func mongoRecordIn(doc bson.Raw) (logentry.Record, error) {
 	_, json, ok := doc.Lookup(mongoJSON).BinaryOK()
 	if !ok {
 		return logentry.Record{}, errMongoRecord
 	}
-	r, err := logentry.ParseRecord(append([]byte(nil), json...))
+	r, err := logentry.ParseRecord(json)
 	if err != nil {
 		return logentry.Record{}, errMongoRecord
 	}

@@ -46,8 +46,8 @@ func (m *Mongo) Export(ctx context.Context, t auth.Tenant, q query.Query, yield 
 	}
 	opts := options.Find().SetProjection(bson.D{{Key: mongoTenant, Value: 1}, {Key: mongoJSON, Value: 1}}).
 		SetSort(bson.D{{Key: field, Value: direction}, {Key: mongoID, Value: direction}}).SetBatchSize(exportBatch).SetAllowDiskUse(!o.byTimestamp())
-	err := m.each(ctx, mongoEntries, where, opts, func(doc bson.Raw) error {
-		r, err := mongoRecord(doc)
+	err := m.eachAhead(ctx, mongoEntries, where, opts, func(doc bson.Raw) error {
+		r, err := mongoRecordIn(doc)
 		if err != nil {
 			return err
 		}

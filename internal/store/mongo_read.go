@@ -118,6 +118,42 @@ func (m *Mongo) each(ctx context.Context, collection string, where any, opts opt
 	return cursor.Err()
 }
 
+// aheadBytes is about how much eachAhead copies before it hands it on. It holds two such pieces at most.
+const aheadBytes = 1 << 20
+
+// eachAhead is each where the server finds the next documents while fn works on these. They are fn's to keep.
+func (m *Mongo) eachAhead(ctx context.Context, collection string, where any, opts options.Lister[options.FindOptions], fn func(bson.Raw) error) error {
+	return ahead(ctx, func(ctx context.Context, hand func([]bson.Raw) error) error {
+		var piece []bson.Raw
+		var copied []byte
+		err := m.each(ctx, collection, where, opts, func(doc bson.Raw) error {
+			if len(copied)+len(doc) > cap(copied) {
+				if len(piece) > 0 {
+					if err := hand(piece); err != nil {
+						return err
+					}
+				}
+				piece, copied = nil, make([]byte, 0, max(aheadBytes, len(doc)))
+			}
+			from := len(copied)
+			copied = append(copied, doc...)
+			piece = append(piece, copied[from:len(copied):len(copied)])
+			return nil
+		})
+		if err == nil && len(piece) > 0 {
+			err = hand(piece)
+		}
+		return err
+	}, func(piece []bson.Raw) error {
+		for _, doc := range piece {
+			if err := fn(doc); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Verify reads every record and compares it with the hash that was made when it was put. damaged counts
 // the records that differ. It takes as long as it takes: ctx ends it.
 func (m *Mongo) Verify(ctx context.Context) (checked, damaged int, err error) {

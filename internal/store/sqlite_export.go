@@ -32,26 +32,30 @@ var errExportBytes = errors.New("too many bytes for one part of an export")
 // takes its time keeps neither a connection nor old pages.
 func (s *SQLite) Export(ctx context.Context, t auth.Tenant, q query.Query, yield func(logentry.Record) error) error {
 	q.Skip, q.Total = 0, query.TotalNone
-	for size := 4 * exportFew; ; size = min(2*size, exportAtOnce) {
-		records, last, more, err := s.exportPart(ctx, t, q, size)
-		for errors.Is(err, errExportBytes) {
-			size /= 4
-			records, last, more, err = s.exportPart(ctx, t, q, size)
+	return ahead(ctx, func(ctx context.Context, hand func([]logentry.Record) error) error {
+		for size := 4 * exportFew; ; size = min(2*size, exportAtOnce) {
+			records, last, more, err := s.exportPart(ctx, t, q, size)
+			for errors.Is(err, errExportBytes) {
+				size /= 4
+				records, last, more, err = s.exportPart(ctx, t, q, size)
+			}
+			if err != nil {
+				return failed(err, "export")
+			}
+			if err := hand(records); err != nil || !more {
+				return err
+			}
+			q.After = &last
 		}
-		if err != nil {
-			return failed(err, "export")
-		}
+	}, func(records []logentry.Record) error {
 		for i := range records {
 			if err := yield(records[i]); err != nil {
 				return err
 			}
 			records[i] = logentry.Record{}
 		}
-		if !more {
-			return nil
-		}
-		q.After = &last
-	}
+		return nil
+	})
 }
 
 // exportPart reads the next records, and says after which place the next part begins.
