@@ -54,6 +54,7 @@ func write(tb testing.TB, o export.Options, all []logentry.Record) string {
 	return string(w.End(b, ""))
 }
 
+// TestNDJSONHasOneEntryOnALineAndSaysThatItIsComplete is H7: line separators of Unicode and a lone CR are within.
 func TestNDJSONHasOneEntryOnALineAndSaysThatItIsComplete(t *testing.T) {
 	all := records(t)
 	lines := strings.Split(write(t, export.Options{Format: export.NDJSON}, all), "\n")
@@ -156,6 +157,7 @@ func TestColumnsThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestFormulasAreNeutralised is H1.
 func TestFormulasAreNeutralised(t *testing.T) {
 	for cell, want := range map[string]string{
 		"=1+1": `"'=1+1"`, "+1": `"'+1"`, "-1": `"'-1"`, "@SUM(A1)": `"'@SUM(A1)"`, "\t=1": "\"'\t=1\"", "\r=1": "\"'\r=1\"", "\n=1": "\"'\n=1\"",
@@ -219,6 +221,7 @@ func parse(s string) (rows [][]string, err error) {
 	return rows, nil
 }
 
+// FuzzCSV is H2: what is written is read back.
 func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"", "=1", `a"b`, "a\r\nb", "\x00", "＝1", "\ufeff@", `","`, "\r", "'", hostile} {
 		f.Add(s, "u", false)

@@ -263,6 +263,7 @@ func (h *halting) Export(ctx context.Context, t auth.Tenant, q query.Query, yiel
 	return err
 }
 
+// TestATenantHasSoManyExportsAtATime is H4; that a long export takes little memory is tested with the record.
 func TestATenantHasSoManyExportsAtATime(t *testing.T) {
 	h := &halting{at: 1, let: make(chan struct{})}
 	w := exportWorld(t, func(p *parts) {
@@ -304,6 +305,7 @@ func manyEntries(w *world, t *testing.T) {
 	w.put(t, "acme", entries...)
 }
 
+// TestAnExportThatFailsIsSeenToBeBroken is H5 without the kill, which is in tests/e2e.
 func TestAnExportThatFailsIsSeenToBeBroken(t *testing.T) {
 	h := &halting{at: 1500, let: make(chan struct{}), err: errors.New("the disk is gone"), ended: make(chan error, 5)}
 	close(h.let)

@@ -90,11 +90,15 @@ func TestAWalkByCursorSeesEachEntryOnce(t *testing.T) {
 	}
 }
 
+// TestCursorsAreBound is G2, of the other questions, orders, tenants and principals.
 func TestCursorsAreBound(t *testing.T) {
 	w := newWorld(t)
 	w.put(t, "acme", logentry.Entry{Message: "a"}, logentry.Entry{Message: "b"})
 	both := authHeader(t, "acme,zeta", "reader")
 	ask := func(slug, params string) answer {
+		if slug == "somebody else" {
+			return w.do(t, person(t, "eve", "acme", "reader"), http.MethodGet, "/api/v1/logs?"+params, "")
+		}
 		return w.do(t, both, http.MethodGet, "/api/v1/logs?"+params, "", "X-Tenant-ID", slug)
 	}
 	h := both.Clone()
@@ -108,6 +112,7 @@ func TestCursorsAreBound(t *testing.T) {
 		"the same in another size":    {"acme", "limit=2&cursor=" + next, ""},
 		"another order":               {"acme", "sort=timestamp&cursor=" + next, "cursor_mismatch"},
 		"another question":            {"acme", "q=a&cursor=" + next, "cursor_mismatch"},
+		"another principal":           {"somebody else", "limit=1&cursor=" + next, "cursor_mismatch"},
 		"another tenant":              {"zeta", "limit=1&cursor=" + next, "cursor_invalid"},
 		"a cursor that was changed":   {"acme", "limit=1&cursor=B" + next[1:], "cursor_invalid"},
 		"a cursor that was shortened": {"acme", "limit=1&cursor=" + next[1:], "cursor_invalid"},
@@ -128,6 +133,7 @@ func TestTheRecordAnswersWhileTheIndexIsDown(t *testing.T) {
 	}
 }
 
+// TestFailingSearches is F8, as far as it is the API's: what stops the search in the cluster is tested with the index.
 func TestFailingSearches(t *testing.T) {
 	for name, c := range map[string]struct {
 		err    error

@@ -380,6 +380,7 @@ func testLong(t *testing.T, x backend) {
 	}
 }
 
+// testTimeout is F8: the search ends in time, and on a cluster its task with it.
 func testTimeout(t *testing.T, x backend) {
 	mustAdd(t, x, newMaker(11).records(2000))
 	x.settle(t)

@@ -73,6 +73,7 @@ func (b *brokenBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// TestAnExportThatWasKilledGoesOnAndHasEachEntryOnce is H5.
 func TestAnExportThatWasKilledGoesOnAndHasEachEntryOnce(t *testing.T) {
 	s := start(t)
 	const n = 15_000
