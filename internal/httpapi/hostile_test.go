@@ -73,7 +73,7 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-func listen(t *testing.T, w *world) string {
+func listen(t testing.TB, w *world) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -198,6 +198,7 @@ func (a *analyst) export(b *testing.B, slug string) (rows int) {
 		b.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+a.clients[slug].Token)
+	req.Header.Set("Accept-Encoding", "identity")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		b.Fatal(err)
