@@ -122,6 +122,9 @@ type Request struct {
 // token_invalid, token_expired, token_not_yet_valid, token_wrong_type, token_revoked, key_invalid, key_expired, key_disabled. Kind
 // Malformed: ambiguous_credentials. Kind Forbidden: ip_not_allowed. Kind Unavailable: credentials_unavailable, of
 // credentials that are not known here while the store can't be asked.
+//
+// With an error the principal may do nothing: it is whose key or token was proven where it may not be used now or from
+// there, else the zero value.
 func (a *Authenticator) Authenticate(ctx context.Context, r Request) (Principal, error) {
 	c, err := credentials(r.Header, r.RawQuery)
 	if err != nil {
@@ -135,10 +138,13 @@ func (a *Authenticator) Authenticate(ctx context.Context, r Request) (Principal,
 		return p, err
 	}
 	p, err := a.token(ctx, c.text, now)
-	if err != nil {
-		return Principal{}, err
+	if err == nil {
+		err = p.cameFrom(r.Client)
 	}
-	return p, p.cameFrom(r.Client)
+	if err != nil {
+		p.roles = 0
+	}
+	return p, err
 }
 
 // token says whose token text is.
@@ -151,9 +157,10 @@ func (a *Authenticator) token(ctx context.Context, token string, now time.Time) 
 		return p, a.ended(p)
 	}
 	c, err := a.verify(token, func(h *tokenHeader) (jwt.VerificationKeySet, error) { return a.ring.find(ctx, h) })
-	if err != nil {
+	if c == nil {
 		return Principal{}, err
 	}
+	outside := err
 	tenants, roles, err := a.grants(c)
 	if err != nil {
 		return Principal{}, errTokenInvalid()
@@ -170,6 +177,9 @@ func (a *Authenticator) token(ctx context.Context, token string, now time.Time) 
 		expires: c.expires().Add(a.leeway), lookup: a.tenants}
 	if c.IssuedAt != nil {
 		p.issued = c.IssuedAt.Time
+	}
+	if outside != nil {
+		return p, outside
 	}
 	a.tokens.put(token, p, generation, p.expires)
 	return p, a.ended(p)

@@ -241,6 +241,7 @@ func TestTheCacheOfTokensIsBounded(t *testing.T) {
 	}
 }
 
+// TestShortSecretsAreRefused is L10 for secrets that are handed in; tests/e2e has the processes.
 func TestShortSecretsAreRefused(t *testing.T) {
 	for _, secret := range []string{"", "12345678", testSecret[:31]} {
 		if _, err := New(Config{Secret: NewSecret(secret)}, tenants{}, nil, telemetry.Discard()); err == nil || secret != "" && strings.Contains(err.Error(), secret) {

@@ -439,6 +439,7 @@ func TestNoTokenMakesUsCallAnybody(t *testing.T) {
 	}
 }
 
+// TestTokensOfDotsCostLittle is A8.
 func TestTokensOfDotsCostLittle(t *testing.T) {
 	a := newAuthenticator(t)
 	for _, text := range []string{strings.Repeat(".", 12<<10), strings.Repeat(".", maxTokenBytes), strings.Repeat("a.", maxTokenBytes/2), "ocl_" + strings.Repeat(".", 12<<10)} {

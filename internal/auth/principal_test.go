@@ -168,6 +168,7 @@ func TestMintRefuses(t *testing.T) {
 	}
 }
 
+// TestSecretsNeverShow is L10 for the type; internal/config has the dump of the settings.
 func TestSecretsNeverShow(t *testing.T) {
 	s := NewSecret(testSecret)
 	text, err := json.Marshal(map[string]any{"secret": s})

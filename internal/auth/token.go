@@ -135,6 +135,7 @@ func (d *numericDate) date() *jwt.NumericDate {
 }
 
 // verify reads a token and checks everything that makes it one that we accept. find returns the keys that may have signed it.
+// With an error there are claims only where all is right but the time.
 func (a *Authenticator) verify(token string, find func(*tokenHeader) (jwt.VerificationKeySet, error)) (*claims, error) {
 	head, _, _ := strings.Cut(token, ".")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(head)
@@ -158,9 +159,9 @@ func (a *Authenticator) verify(token string, find func(*tokenHeader) (jwt.Verifi
 	case !right:
 		return nil, errWrongType()
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return nil, unauthenticated("token_expired", "the token has expired")
+		return c, unauthenticated("token_expired", "the token has expired")
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
-		return nil, unauthenticated("token_not_yet_valid", "the token is not valid yet; compare the clocks")
+		return c, unauthenticated("token_not_yet_valid", "the token is not valid yet; compare the clocks")
 	default:
 		return nil, errTokenInvalid()
 	}

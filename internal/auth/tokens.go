@@ -211,6 +211,31 @@ func (t *Tokens) check(ctx context.Context, by Principal, r TokenRequest) (tenan
 
 // List returns the issued tokens that have not expired and are for no other tenants than the principal's, by id.
 func (t *Tokens) List(ctx context.Context, by Principal) ([]Token, error) {
+	all, shows := []Token{}, shownTo(ctx, by)
+	err := t.held.list(ctx, "", func(d document.Document) error {
+		token, ok, err := shows(d)
+		if ok {
+			all = append(all, token)
+		}
+		return err
+	})
+	return all, err
+}
+
+// Issued is one of those that List lists, by its jti; ok is false where it is none of them.
+func (t *Tokens) Issued(ctx context.Context, by Principal, jti string) (_ Token, ok bool, err error) {
+	d, err := t.held.from.Document(ctx, document.Token, tokenID(jti, ""))
+	if fault.KindOf(err) == fault.NotFound {
+		return Token{}, false, nil
+	}
+	if err != nil {
+		return Token{}, false, fault.Wrap(err, "read a token")
+	}
+	return shownTo(ctx, by)(d)
+}
+
+// shownTo reads an issued token where the principal may see it.
+func shownTo(ctx context.Context, by Principal) func(d document.Document) (Token, bool, error) {
 	own := map[string]bool{"": true}
 	if !by.all() {
 		for _, slug := range by.tenants {
@@ -219,19 +244,14 @@ func (t *Tokens) List(ctx context.Context, by Principal) ([]Token, error) {
 			}
 		}
 	}
-	all := []Token{}
-	err := t.held.list(ctx, "", func(d document.Document) error {
+	return func(d document.Document) (Token, bool, error) {
 		var b tokenBody
 		if err := json.Unmarshal(d.Body, &b); err != nil {
-			return fault.Wrap(err, "read the token "+d.ID)
+			return Token{}, false, fault.Wrap(err, "read the token "+d.ID)
 		}
 		foreign := slices.ContainsFunc(b.Tenants, func(slug string) bool { return slug != AllTenants && !by.Owns(slug) || slug == AllTenants && !by.all() })
-		if !b.CreatedAt.IsZero() && !foreign && (by.all() || own[d.TenantID]) {
-			all = append(all, b.token(d.ID))
-		}
-		return nil
-	})
-	return all, err
+		return b.token(d.ID), !b.CreatedAt.IsZero() && !foreign && (by.all() || own[d.TenantID]), nil
+	}
 }
 
 // Revoke ends a token, by its jti: one that was issued here, by `ocelot token` or by somebody else. It ends tokens for the

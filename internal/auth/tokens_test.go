@@ -108,6 +108,7 @@ func TestATokenIsNeverWiderThanWhoAsks(t *testing.T) {
 	})
 }
 
+// TestARevokedTokenEndsEverywhere is A12.
 func TestARevokedTokenEndsEverywhere(t *testing.T) {
 	claims := func(jti string) string {
 		return claimed(time.Hour, jti)

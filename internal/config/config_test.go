@@ -82,6 +82,7 @@ func TestLoadReadsSecretsFromAFile(t *testing.T) {
 	}
 }
 
+// TestEffectiveSettingsNeverShowASecretAndLoadAgain is L10 for what `config check` prints.
 func TestEffectiveSettingsNeverShowASecretAndLoadAgain(t *testing.T) {
 	secret := strings.Repeat("s3cr3t", 8)
 	s, err := Load(Up, "", []string{"JWT_SECRET=" + secret, "PORT=1234", "JWT_ISSUER=me: \"you\""})

@@ -87,7 +87,7 @@ func (s *Server) refused(k *call, r route, f *fault.Error) {
 	if !k.known {
 		return
 	}
-	manages := k.Request.Method != http.MethodGet && (r.access == admins || r.access == managers || r.access == enders || r.access == platform)
+	manages := k.Request.Method != http.MethodGet && (r.access == admins || r.access == managers || r.access == enders || r.access == platform || r.access == owners)
 	if status := statusOf(f); status != http.StatusUnauthorized && status != http.StatusForbidden && (!manages || status >= http.StatusInternalServerError) {
 		return
 	}

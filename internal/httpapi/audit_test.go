@@ -119,7 +119,7 @@ func TestTheLifeOfAKeyIsNoted(t *testing.T) {
 		}
 		got = append(got, e.Action+" "+e.ResourceType+" "+e.Code)
 	}
-	want := []string{"CREATE key ", "UPDATE key ", "REFUSE  key_disabled", "UPDATE key ", "CREATE key ", "DELETE key ", "REFUSE  not_found"}
+	want := []string{"CREATE key ", "UPDATE key ", "REFUSE  key_disabled", "UPDATE key ", "CREATE key ", "UPDATE key ", "DELETE key ", "REFUSE  not_found"}
 	if !slices.Equal(got, want) || made.Data.Key == "" {
 		t.Errorf("%q", got)
 	}
@@ -130,6 +130,11 @@ func TestTheLifeOfAKeyIsNoted(t *testing.T) {
 
 func TestRefusedAttemptsAreNotedAtHome(t *testing.T) {
 	acme, zeta := authtest.TenantID("acme"), authtest.TenantID("zeta")
+	aged := func(expires, more string) http.Header {
+		return bearer(expand(t, "{{jwt `{\"alg\":\"HS256\"}` `{\"exp\":@"+expires+","+more+"\"sub\":\"ann\",\"tenants\":[\"acme\"],\"roles\":[\"reader\"],\"typ\":\"access\"}`}}"))
+	}
+	unsigned := aged("-1h", "").Get("Authorization")[len("Bearer "):]
+	unsigned = unsigned[:strings.LastIndexByte(unsigned, '.')+1] + strings.Repeat("A", 43)
 	for name, c := range map[string]struct {
 		header       http.Header
 		method, path string
@@ -141,6 +146,10 @@ func TestRefusedAttemptsAreNotedAtHome(t *testing.T) {
 		"a reach for another's tenant":        {authHeader(t, "acme", "reader"), http.MethodGet, "/api/v1/logs", []string{"X-Tenant-ID", "zeta"}, acme, "tenant_forbidden"},
 		"an admin who wants to be more":       {authHeader(t, "acme", "admin"), http.MethodPost, "/api/v1/tenants", nil, acme, "insufficient_role"},
 		"a change that failed":                {authHeader(t, "*", "admin"), http.MethodPost, "/api/v1/tenants", nil, zeta, "content_type_unsupported"},
+		"a token that has expired":            {aged("-1h", ""), http.MethodGet, "/api/v1/logs", nil, acme, "token_expired"},
+		"a token before its time":             {aged("2h", `"nbf":@1h,`), http.MethodGet, "/api/v1/logs", nil, acme, "token_not_yet_valid"},
+		"an expired one that signs in":        {aged("-1h", ""), http.MethodPost, sessionPath, nil, acme, "token_expired"},
+		"an expired one that nobody signed":   {bearer(unsigned), http.MethodGet, "/api/v1/logs", nil, "", ""},
 		"nobody known":                        {http.Header{}, http.MethodGet, "/api/v1/logs", nil, "", ""},
 		"a question that can't be read":       {authHeader(t, "acme", "reader"), http.MethodGet, "/api/v1/logs?limit=0", nil, "", ""},
 		"one of several without naming which": {authHeader(t, "acme,zeta", "writer"), http.MethodGet, "/api/v1/logs", nil, zeta, "insufficient_role"},
@@ -155,6 +164,27 @@ func TestRefusedAttemptsAreNotedAtHome(t *testing.T) {
 			if got := n.events[0]; got.tenantID != c.tenantID || got.Code != c.code || got.Action != audit.Refuse || got.Subject == "" || got.Params != nil {
 				t.Errorf("%s: %+v", name, got)
 			}
+		}
+	}
+}
+
+func TestARevokedTokenThatIsUsedIsNoted(t *testing.T) {
+	w, n := auditedWorld(t)
+	admin := authHeader(t, "acme", "admin")
+	token := made[tokenBody](t, w.do(t, admin, http.MethodPost, tokensPath, `{"tenants":["acme"],"role":"admin","subject":"ann"}`), http.StatusCreated)
+	made[ended](t, w.do(t, admin, http.MethodDelete, tokensPath+"/"+token.JTI, ""), http.StatusOK)
+	n.events = nil
+	for range 2 { // the second time it is known here
+		if a := w.do(t, bearer(token.Token), http.MethodDelete, "/api/v1/logs?days=1", ""); a.status != http.StatusUnauthorized || a.problem().Code != "token_revoked" {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if all := jobsOf(t, w); len(n.events) != 2 || len(all) != 0 {
+		t.Fatalf("%d events, %d jobs", len(n.events), len(all))
+	}
+	for _, e := range n.events {
+		if e.tenantID != authtest.TenantID("acme") || e.Action != audit.Refuse || e.Code != "token_revoked" || e.Subject != "ann" || e.Credential != "token:"+token.JTI {
+			t.Errorf("%+v", e)
 		}
 	}
 }

@@ -2,12 +2,14 @@ package httpapi
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
@@ -68,6 +70,12 @@ func TestB7TheTenantIsNoField(t *testing.T) {
 			t.Errorf("B7 %s: %d %s", q, a.status, a.body)
 		}
 	}
+	for path, code := range map[string]string{"/stats?facets=tenant_id": "field_not_allowed", "/stats?facets=_index": "field_not_allowed", "/stats?metrics=count&group_by=tenant_id": "field_not_allowed",
+		"/fields/tenant_id/values": "field_not_allowed", "/fields/_id/values": "field_not_allowed"} {
+		if a := w.do(t, reader, http.MethodGet, "/api/v1/logs"+path, ""); a.status != http.StatusBadRequest || a.problem().Code != code {
+			t.Errorf("B7 %s: %d %s", path, a.status, a.body)
+		}
+	}
 	for _, q := range []string{"q=_index:*", "q=_id:*", "q=_exists_:tenant_id", "q=NOT+acme", "q=theirs+OR+-theirs"} { // refused, or text like any other
 		if a := w.do(t, reader, http.MethodGet, "/api/v1/logs?"+q, ""); a.status != http.StatusBadRequest && !strings.Contains(string(a.body), `"total":0`) {
 			t.Errorf("B7 %s: %d %s", q, a.status, a.body)
@@ -105,6 +113,7 @@ func TestL3AKeyIsShownOnceAndStandsInNoLog(t *testing.T) {
 	b := &browser{w: w}
 	b.signIn(t, withKey(key.Key))
 	secrets = append(secrets, b.cookies[0].Value)
+	// A13: a credential in the URL is in no log either.
 	for _, path := range []string{keysOfAcme, tokensPath, sessionPath, "/api/v1/tenants", keysOfAcme + "/" + key.ID, "/api/v1/logs?api_key=" + key.Key, "/api/v1/logs?q=" + key.Key, "/api/v1/" + key.Key} {
 		for _, header := range []http.Header{admin, withKey(key.Key), bearer(token.Token), bearer(token.Token + "x"), withKey(key.Key[:len(key.Key)-1] + "!")} {
 			a := w.do(t, header, http.MethodGet, path, "")
@@ -135,7 +144,7 @@ func TestL11WhatAdminsDoWithCredentialsIsNotedAndSoIsWhatIsRefused(t *testing.T)
 	w.do(t, admin, http.MethodPost, tokensPath, `{"tenants":["*"],"role":"admin"}`)
 	w.do(t, admin, http.MethodPost, keysOfAcme, `{"name":"k","role":"owner"}`)
 	w.do(t, authHeader(t, "acme", "reader"), http.MethodDelete, keysOfAcme+"/"+next.ID, "")
-	want := []string{"CREATE key " + key.ID, "UPDATE key " + key.ID, "UPDATE key " + key.ID, "CREATE key " + next.ID, "DELETE key " + key.ID, "CREATE token " + token.JTI, "DELETE token " + token.JTI,
+	want := []string{"CREATE key " + key.ID, "UPDATE key " + key.ID, "UPDATE key " + key.ID, "CREATE key " + next.ID, "UPDATE key " + key.ID, "DELETE key " + key.ID, "CREATE token " + token.JTI, "DELETE token " + token.JTI,
 		"REFUSE insufficient_role", "REFUSE role_invalid", "REFUSE insufficient_role"}
 	if len(n.events) != len(want) {
 		t.Fatalf("%d events, want %d: %+v", len(n.events), len(want), n.events)
@@ -155,5 +164,69 @@ func TestL11WhatAdminsDoWithCredentialsIsNotedAndSoIsWhatIsRefused(t *testing.T)
 	after, _ := n.events[1].After.(keyBody)
 	if before.Disabled || !after.Disabled {
 		t.Errorf("L11 before %+v, after %+v", before, after)
+	}
+	before, _ = n.events[4].Before.(keyBody)
+	after, _ = n.events[4].After.(keyBody)
+	if !before.ExpiresAt.IsZero() || after.ExpiresAt.IsZero() || after.ReplacedBy != next.ID {
+		t.Errorf("L11 rotated: before %+v, after %+v", before, after)
+	}
+	revoked, _ := n.events[7].Before.(tokenBody)
+	if is, _ := n.events[7].After.(tokenBody); revoked.JTI != token.JTI || !revoked.RevokedAt.IsZero() || is.RevokedAt.IsZero() {
+		t.Errorf("L11 revoked: before %+v, after %+v", revoked, is)
+	}
+}
+
+// TestL11EveryChangeOfATenantIsNotedAndSoIsOneThatIsRefused looks into the log of the tenant and that of the operators.
+func TestL11EveryChangeOfATenantIsNotedAndSoIsOneThatIsRefused(t *testing.T) {
+	const path = "/api/v1/tenants/acme"
+	w, n := auditedWorld(t, func(p *parts) { p.cfg.DeleteGrace, p.cfg.AuditTenant = time.Hour, "zeta" })
+	admin, platform := authHeader(t, "acme", "admin"), authHeader(t, "*", "admin")
+	type noted struct{ in, what, before, after string } // pieces of the states; - for none
+	for _, c := range []struct {
+		as                   http.Header
+		method, target, body string
+		more                 []string
+		want                 []noted
+	}{
+		{admin, "PATCH", path, `{"name":"Acme","settings":{"retention_days":30}}`, nil, []noted{{"acme", "UPDATE tenant acme", `"settings":{}`, `"retention_days":30`}}},
+		{admin, "PATCH", path, `{"name":"Acme"}`, nil, nil}, // changes nothing
+		{admin, "PATCH", path, `{"settings":{"retention_days":-1}}`, nil, []noted{{"acme", "REFUSE retention_invalid", "-", "-"}}},
+		{admin, "PATCH", path, `{"role":"admin"}`, nil, []noted{{"acme", "REFUSE unknown_field", "-", "-"}}},
+		{admin, "PATCH", path, `{"name":"A"}`, []string{"If-Match", `"1"`}, []noted{{"acme", "REFUSE version_mismatch", "-", "-"}}},
+		{admin, "PATCH", path, `{"suspended":true}`, nil, []noted{{"acme", "REFUSE insufficient_role", "-", "-"}}},
+		{admin, "DELETE", path, "", nil, []noted{{"acme", "REFUSE insufficient_role", "-", "-"}}},
+		{admin, "POST", "/api/v1/tenants", `{"id":"mine"}`, nil, []noted{{"acme", "REFUSE insufficient_role", "-", "-"}}},
+		{platform, "PATCH", path, `{"suspended":true}`, nil, []noted{{"acme", "UPDATE tenant acme", `"suspended":false`, `"suspended":true`}, {"zeta", "UPDATE tenant acme", `"suspended":false`, `"suspended":true`}}},
+		{platform, "PATCH", path, `{"suspended":false}`, nil, []noted{{"acme", "UPDATE tenant acme", `"suspended":true`, `"suspended":false`}, {"zeta", "UPDATE tenant acme", `"suspended":true`, `"suspended":false`}}},
+		{platform, "DELETE", path, "", []string{"If-Match", `"1"`}, []noted{{"acme", "REFUSE version_mismatch", "-", "-"}}},
+		{platform, "DELETE", path, "", nil, []noted{{"acme", "DELETE tenant acme", `"suspended":false`, `"delete_at":"`}, {"zeta", "DELETE tenant acme", `"suspended":false`, `"delete_at":"`}}},
+		{platform, "DELETE", path, "", nil, nil}, // it is that already
+		{platform, "PATCH", path, `{"deleted":false}`, nil, []noted{{"acme", "UPDATE tenant acme", `"delete_at":"`, `"suspended":false`}, {"zeta", "UPDATE tenant acme", `"delete_at":"`, `"suspended":false`}}},
+		{platform, "POST", "/api/v1/tenants", `{"id":"acme"}`, nil, []noted{{"zeta", "REFUSE tenant_exists", "-", "-"}}},
+		{admin, "POST", path + "/masking/test", `{"entries":[]}`, nil, []noted{{"acme", "REFUSE ", "-", "-"}}},
+		{admin, "DELETE", "/api/v1/logs?days=0", "", nil, []noted{{"acme", "REFUSE range_invalid", "-", "-"}}},
+	} {
+		n.events = nil
+		a := w.do(t, c.as, c.method, c.target, c.body, c.more...)
+		what := fmt.Sprintf("L11 %s %s %s: %d %s", c.method, c.target, c.body, a.status, a.body)
+		if len(n.events) != len(c.want) {
+			t.Errorf("%s\n%d events, want %d: %+v", what, len(n.events), len(c.want), n.events)
+			continue
+		}
+		for i, e := range n.events {
+			want := c.want[i]
+			before, after := "-", "-"
+			for state, v := range map[*string]any{&before: e.Before, &after: e.After} {
+				if v != nil {
+					text, err := json.Marshal(v)
+					must(t, err)
+					*state = string(text)
+				}
+			}
+			got := strings.Join(strings.Fields(e.Action+" "+e.ResourceType+" "+e.ResourceID+" "+e.Code), " ")
+			if e.tenantID != authtest.TenantID(want.in) || !strings.HasPrefix(got, strings.TrimSpace(want.what)) || e.Subject != "test" || !strings.Contains(before, want.before) || !strings.Contains(after, want.after) {
+				t.Errorf("%s\n%q in %s by %q: before %s, after %s; want %+v", what, got, e.tenantID, e.Subject, before, after, want)
+			}
+		}
 	}
 }

@@ -94,6 +94,9 @@ func (w *world) hostile(t *testing.T, address string, c hostileCase) {
 	if status == http.StatusAccepted && after == before {
 		t.Error("nothing was sent to the queue")
 	}
+	if status == http.StatusUnauthorized && header.Get("WWW-Authenticate") == "" || status == http.StatusMethodNotAllowed && header.Get("Allow") == "" {
+		t.Errorf("%d without what belongs to it: %v", status, header)
+	}
 	if c.Code == "" {
 		return
 	}

@@ -127,12 +127,22 @@ func (s *Server) rotateKey(k *call) error {
 			return atField("/overlap", "overlap_invalid", "an overlap is a time such as 30m or 24h, at least 1ns; leave it out for 24h")
 		}
 	}
+	was, err := s.access.Auth.Keys().Get(k.Request.Context(), k.tenant, k.Param("key"))
+	if err != nil {
+		return err
+	}
 	key, text, err := s.access.Auth.Keys().Rotate(k.Request.Context(), k.principal, k.tenant, k.Param("key"), overlap)
 	if err != nil {
 		return err
 	}
 	if err := s.changed(k, k.tenant.ID(), audit.Create, "key", key.ID, nil, bodyOfKey(key, "")); err != nil {
 		return err
+	}
+	is, err := s.access.Auth.Keys().Get(k.Request.Context(), k.tenant, was.ID)
+	if err == nil { // it has an end now; unless it was revoked meanwhile, which is noted there
+		if err := s.changed(k, k.tenant.ID(), audit.Update, "key", was.ID, bodyOfKey(was, ""), bodyOfKey(is, "")); err != nil {
+			return err
+		}
 	}
 	return replyData(k, http.StatusCreated, bodyOfKey(key, text))
 }

@@ -79,6 +79,11 @@ func (s *Server) lost(err error) gin.HandlerFunc {
 			s.fail(c, limited)
 			return
 		}
+		if c.Request.Method == http.MethodConnect { // what it names is no path, but another machine
+			c.Writer.Header().Set("Allow", "GET, POST, PATCH, DELETE")
+			s.fail(c, errNoMethod)
+			return
+		}
 		s.fail(c, err)
 	}
 }

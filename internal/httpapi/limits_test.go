@@ -180,6 +180,10 @@ func TestWithoutTheStoreOfCounters(t *testing.T) {
 	if a := w.do(t, authHeader(t, "nova", "reader"), http.MethodGet, "/api/v1/usage", ""); a.status != http.StatusServiceUnavailable {
 		t.Errorf("usage: %d %s", a.status, a.body)
 	}
+	must(t, w.store.Close()) // where sessions are kept; nobody is let in without one
+	if a := (&browser{w: w}).do(t, authHeader(t, "nova", "reader"), http.MethodPost, sessionPath, ""); a.status != http.StatusServiceUnavailable || a.header.Get("Set-Cookie") != "" {
+		t.Errorf("K3 a sign-in: %d %s %v", a.status, a.body, a.header)
+	}
 }
 
 // TestARetryStorm is K6: ten thousand clients come back at once.
@@ -353,5 +357,42 @@ func TestFailedSignInsAreThrottled(t *testing.T) {
 	}
 	if a := w.do(t, right, http.MethodGet, "/api/v1/logs", ""); a.status != http.StatusOK {
 		t.Errorf("what is no sign-in: %d %s", a.status, a.body)
+	}
+}
+
+// TestASignInForSomebodyUnknownIsRefusedAsAWrongOne is K4: by the answer and by its time nobody learns whether a key with
+// this public part exists, or for whom a token was made.
+func TestASignInForSomebodyUnknownIsRefusedAsAWrongOne(t *testing.T) {
+	w := newWorld(t)
+	admin := authHeader(t, "acme", "admin")
+	known := made[keyBody](t, w.do(t, admin, http.MethodPost, keysOfAcme, `{"name":"k","role":"reader"}`), http.StatusCreated)
+	gone := made[keyBody](t, w.do(t, admin, http.MethodPost, keysOfAcme, `{"name":"k","role":"reader"}`), http.StatusCreated)
+	made[ended](t, w.do(t, admin, http.MethodDelete, keysOfAcme+"/"+gone.ID, ""), http.StatusOK)
+	if known.Key[:12] != "ocl_"+known.ID {
+		t.Fatal("a key does not begin with its id")
+	}
+	wrong := authtest.KeyText(known.Key[:13] + gone.Key[13:45]) // a whole key, with the secret of another
+	unsigned := func(subject, tenant string) http.Header {
+		text := expand(t, "{{jwt `{\"alg\":\"HS256\"}` `{\"exp\":@1h,\"sub\":\""+subject+"\",\"tenants\":[\""+tenant+"\"],\"roles\":[\"admin\"],\"typ\":\"access\"}`}}")
+		return bearer(text[:strings.LastIndexByte(text, '.')+1] + strings.Repeat("A", 43))
+	}
+	for name, c := range map[string]struct{ known, unknown http.Header }{
+		"a key":              {withKey(wrong), withKey(gone.Key)},
+		"a key as Bearer":    {bearer(wrong), bearer(gone.Key)},
+		"a token of someone": {unsigned("test", "acme"), unsigned("nobody", "none")},
+	} {
+		ask := func(header http.Header) (time.Duration, answer) {
+			r := newRequest(t, header, http.MethodPost, sessionPath, "", "X-Request-ID", "same")
+			r.RemoteAddr = "127.0.0.1:1234"
+			began := time.Now()
+			a := w.serveRequest(r)
+			return time.Since(began), a
+		}
+		_, a := ask(c.known)
+		_, b := ask(c.unknown)
+		if a.status != http.StatusUnauthorized || a.status != b.status || string(a.body) != string(b.body) || fmt.Sprint(a.header) != fmt.Sprint(b.header) {
+			t.Errorf("K4 %s: %d %s\nunknown: %d %s", name, a.status, a.body, b.status, b.body)
+		}
+		takesAsLong(t, "K4 "+name, func() time.Duration { took, _ := ask(c.known); return took }, func() time.Duration { took, _ := ask(c.unknown); return took })
 	}
 }

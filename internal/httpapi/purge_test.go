@@ -121,7 +121,7 @@ func TestADeletionOfOldEntriesIsAJobAndNoted(t *testing.T) {
 	foreign := w.do(t, other, http.MethodGet, "/api/v1/jobs/"+j.ID, "", "X-Request-ID", "same")
 	absent := w.do(t, other, http.MethodGet, "/api/v1/jobs/old-00000000000000000000", "", "X-Request-ID", "same")
 	if foreign.status != 404 || string(foreign.body) != string(absent.body) {
-		t.Errorf("%d %s\n%d %s", foreign.status, foreign.body, absent.status, absent.body)
+		t.Errorf("B6 a job of another: %d %s\n%d %s", foreign.status, foreign.body, absent.status, absent.body)
 	}
 	if len(n.events) != 2 {
 		t.Fatalf("%d events: %+v", len(n.events), n.events)

@@ -160,21 +160,48 @@ func TestWhatIsNoRoute(t *testing.T) {
 	}
 }
 
+// TestJ10EveryAnswerCarriesTheFixedHeaders asks every route as somebody who may and as nobody, and what is no route.
 func TestJ10EveryAnswerCarriesTheFixedHeaders(t *testing.T) {
 	w := newWorld(t)
-	for _, target := range []string{"/api/v1/logs", "/nothing", "/health/live", "/api/v1/openapi.json", "/api/v1/docs"} {
-		a := w.do(t, http.Header{}, http.MethodGet, target, "")
-		for _, name := range []string{"X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy", "Cache-Control", "Strict-Transport-Security", "X-Request-Id"} {
-			if a.header.Get(name) == "" {
-				t.Errorf("%s: no %s", target, name)
+	admin := authHeader(t, "acme", "admin")
+	check := func(what string, a answer, ours bool) {
+		t.Helper()
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src ", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+			"Strict-Transport-Security": "max-age=", "X-Request-Id": ""} {
+			if name == "Cache-Control" && ours { // what is the same for everybody may be kept
+				want = ""
+			}
+			if got := a.header.Values(name); len(got) != 1 || got[0] == "" || !strings.HasPrefix(got[0], want) {
+				t.Errorf("J10 %s: %d, %s: %q", what, a.status, name, got)
 			}
 		}
-		if a.header.Get("Server") != "" {
-			t.Errorf("%s: it says what it is: %s", target, a.header.Get("Server"))
+		for _, name := range []string{"Server", "X-Powered-By", "Via"} {
+			if a.header.Get(name) != "" {
+				t.Errorf("J10 %s: it says what it is: %s", what, a.header.Get(name))
+			}
 		}
 	}
+	for _, r := range routes {
+		open := strings.HasPrefix(r.path, "/api/v1/docs") || r.path == "/api/v1/openapi.json"
+		for who, header := range map[string]http.Header{"admin": admin, "nobody": {}} {
+			ctx, leave := context.WithCancel(t.Context())
+			if r.path == streamPath { // has no end of its own
+				time.AfterFunc(50*time.Millisecond, leave)
+			}
+			req := newRequest(t, header, r.method, concrete(r), "").WithContext(ctx)
+			check(r.method+" "+r.path+" as "+who, w.serveRequest(req), open)
+			leave()
+		}
+	}
+	for _, target := range []string{"/nothing", "/", "//", "/api/v1/logs/", "/metrics", "/api/v1/logs?x=%zz"} {
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodOptions, http.MethodTrace, "FOO"} {
+			check(method+" "+target, w.do(t, admin, method, target, ""), false)
+		}
+	}
+	check("a URL that is too long", w.do(t, admin, http.MethodGet, "/api/v1/logs?"+strings.Repeat("a", 9000), ""), false)
 }
 
+// TestRequestIDs is J8 for ids that net/http lets through.
 func TestRequestIDs(t *testing.T) {
 	w := newWorld(t)
 	for sent, kept := range map[string]bool{

@@ -169,6 +169,13 @@ func TestJ7ACookieAloneChangesNothingFromOtherPages(t *testing.T) {
 			t.Errorf("I1, I2 a stream, %s: %v", name, err)
 		}
 	}
+	for _, kind := range []string{"application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/plain"} { // what a form can send
+		for _, target := range []string{"/api/v1/logs", "/api/v1/tenants/acme/keys", "/api/v1/tokens", "/api/v1/views"} {
+			if a := b.do(t, nil, http.MethodPost, target, `{"message":"x"}`, "Content-Type", kind, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"); a.status != http.StatusForbidden || a.problem().Code != "origin_not_allowed" {
+				t.Errorf("J7 a form as %s to %s: %d %s", kind, target, a.status, a.body)
+			}
+		}
+	}
 	if a := w.do(t, authHeader(t, "acme", "admin"), http.MethodPost, "/api/v1/logs", `{"message":"x"}`, "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"); a.status != http.StatusAccepted {
 		t.Errorf("I2 a token in a header is no cookie: %d %s", a.status, a.body)
 	}

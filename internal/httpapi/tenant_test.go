@@ -120,8 +120,8 @@ func TestADeletionIsAJobThatCanBeTakenBack(t *testing.T) {
 	if again := job(t, w.do(t, platform, "DELETE", "/api/v1/tenants/acme", ""), 202); again.ID != j.ID || !again.StartAt.Equal(j.StartAt) {
 		t.Fatalf("again it is %+v", again)
 	}
-	if a := w.do(t, admin, "GET", "/api/v1/logs", ""); a.problem().Code != "tenant_disabled" {
-		t.Fatalf("%d %s", a.status, a.body)
+	if a := w.do(t, admin, "GET", "/api/v1/logs", ""); a.status != 401 || a.problem().Code != "tenant_disabled" {
+		t.Fatalf("B10 the token of before: %d %s", a.status, a.body)
 	}
 	if a := w.do(t, platform, "GET", "/api/v1/tenants/acme", ""); a.status != 200 || !strings.Contains(string(a.body), `"delete_at":"`) {
 		t.Fatalf("%d %s", a.status, a.body)
@@ -130,7 +130,7 @@ func TestADeletionIsAJobThatCanBeTakenBack(t *testing.T) {
 		foreign := w.do(t, as, "GET", "/api/v1/jobs/"+j.ID, "", "X-Request-ID", "same")
 		absent := w.do(t, as, "GET", "/api/v1/jobs/del-00000000000000000000", "", "X-Request-ID", "same")
 		if foreign.status < 400 || string(foreign.body) != string(absent.body) {
-			t.Errorf("%d %s\n%d %s", foreign.status, foreign.body, absent.status, absent.body)
+			t.Errorf("B6 a job of another: %d %s\n%d %s", foreign.status, foreign.body, absent.status, absent.body)
 		}
 	}
 	if a := w.do(t, platform, "PATCH", "/api/v1/tenants/acme", `{"deleted":false}`); a.status != 200 || strings.Contains(string(a.body), "delete_at") {

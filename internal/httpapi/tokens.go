@@ -70,7 +70,7 @@ func (s *Server) issueToken(k *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.tokenChanged(k, t.Tenants, audit.Create, t.ID, bodyOfToken(t, "")); err != nil {
+	if err := s.changedFor(k, t.Tenants, audit.Create, "token", t.ID, nil, bodyOfToken(t, "")); err != nil {
 		return err
 	}
 	return replyData(k, http.StatusCreated, bodyOfToken(t, text))
@@ -78,16 +78,24 @@ func (s *Server) issueToken(k *call) error {
 
 // revokeToken ends a token by its jti: an admin any of its tenants', everybody the own.
 func (s *Server) revokeToken(k *call) error {
-	if err := s.access.Auth.Tokens().Revoke(k.Request.Context(), k.principal, k.Param("jti")); err != nil {
+	ctx, tokens, jti := k.Request.Context(), s.access.Auth.Tokens(), k.Param("jti")
+	was, known, err := tokens.Issued(ctx, k.principal, jti)
+	if err != nil {
 		return err
 	}
-	if err := s.tokenChanged(k, k.principal.Tenants(), audit.Delete, k.Param("jti"), nil); err != nil {
+	if err := tokens.Revoke(ctx, k.principal, jti); err != nil {
+		return err
+	}
+	// It is noted for the tenants that the token was for. Where that is not known here, for those of who ended it.
+	slugs, before, after := k.principal.Tenants(), any(nil), any(nil)
+	if known {
+		slugs, before = was.Tenants, bodyOfToken(was, "")
+		if is, still, err := tokens.Issued(ctx, k.principal, jti); err == nil && still {
+			after = bodyOfToken(is, "")
+		}
+	}
+	if err := s.changedFor(k, slugs, audit.Delete, "token", jti, before, after); err != nil {
 		return err
 	}
 	return replyData(k, http.StatusOK, ended{"revoked"})
-}
-
-// tokenChanged notes what became of a token, in each of its tenants; one for all tenants is the operators' business.
-func (s *Server) tokenChanged(k *call, slugs []string, action, jti string, after any) error {
-	return s.changedFor(k, slugs, action, "token", jti, nil, after)
 }

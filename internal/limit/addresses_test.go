@@ -9,6 +9,7 @@ import (
 	"unsafe"
 )
 
+// TestAddressesAreLimitedEachForItself is K2 for addresses.
 func TestAddressesAreLimitedEachForItself(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, second string

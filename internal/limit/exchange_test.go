@@ -43,7 +43,7 @@ func flood(t *testing.T, limits *tenant.Limits, size int64, callers int, pause, 
 	return in.Load()
 }
 
-// TestProcessesHoldALimitTogether floods several processes, and expects no more than a tenth over what one bucket
+// TestProcessesHoldALimitTogether is K2 for processes: it floods several processes, and expects no more than a tenth over what one bucket
 // gives, and not much less.
 func TestProcessesHoldALimitTogether(t *testing.T) {
 	const perMin, lasts = 6_000, 15 * time.Second
@@ -177,6 +177,7 @@ func TestATenantWithinItsLimitIsNeverRefused(t *testing.T) {
 	}
 }
 
+// TestWithoutTheStoreEachProcessGoesByItself is K3 for writes.
 func TestWithoutTheStoreEachProcessGoesByItself(t *testing.T) {
 	for name, takes := range map[string]time.Duration{"it fails": time.Millisecond, "it is silent": time.Hour} {
 		t.Run(name, func(t *testing.T) {

@@ -152,7 +152,15 @@ func TestAnIDTokenThatDoesNotHoldIsRefused(t *testing.T) {
 		"one tenant alone":            {as(func(c map[string]any) { c["tenants"] = "acme" }), ""},
 		"signed by another":           {func(_ map[string]any, sign signer) string { return sign(jose.RS256, other.Key()) }, "signin_failed"},
 		"signed by what we both know": {func(_ map[string]any, sign signer) string { return sign(jose.HS256, []byte(signintest.ClientSecret)) }, "signin_failed"},
-		"no token":                    {func(map[string]any, signer) string { return "" }, "signin_failed"},
+		"A11 a token for an API": {as(func(c map[string]any) {
+			delete(c, "nonce")
+			c["aud"], c["client_id"], c["scope"] = "https://logs.example", signintest.ClientID, "openid"
+		}), "signin_failed"},
+		"A11 a token for an API that names us too": {as(func(c map[string]any) {
+			delete(c, "nonce")
+			c["aud"], c["scope"] = []string{"https://logs.example", signintest.ClientID}, "openid"
+		}), "signin_failed"},
+		"no token": {func(map[string]any, signer) string { return "" }, "signin_failed"},
 		"not signed": {func(_ map[string]any, sign signer) string {
 			parts := strings.Split(sign(jose.RS256, p.Key()), ".")
 			return "eyJhbGciOiJub25lIn0." + parts[1] + "."

@@ -163,7 +163,7 @@ func TestNoSecretAndNoEntryIsInAnyOutput(t *testing.T) {
 	}
 	(&sweep{t: t, canaries: asked}).look("what was noted", told)
 
-	// The tool, and the processes' own words.
+	// L10: the tool with its help and its settings, and the processes' own words.
 	for _, args := range [][]string{{"config", "check"}, {"--help"}, {"token", "--help"}} {
 		out, _ := system.Command(args...).CombinedOutput()
 		s.look(strings.Join(args, " "), string(out))

@@ -145,8 +145,10 @@ func TestWhatIsWrongWithTheSettingsIsSaidInOneLine(t *testing.T) {
 		{name: "a prefix that can't be", env: []string{"OPENSEARCH_INDEX_PREFIX=My_Logs"}, code: badSettings, says: []string{"OPENSEARCH_INDEX_PREFIX must be"}},
 
 		{name: "no queue named", env: []string{"SQS_QUEUE_URL="}, code: badSettings, says: []string{"bad settings: SQS_QUEUE_URL: is not set"}},
-		{name: "no secret", only: "api", env: []string{"JWT_SECRET="}, code: badSettings, says: []string{"bad settings: JWT_SECRET: is not set", "openssl rand -base64 48"}},
-		{name: "a short secret", only: "api", env: []string{"JWT_SECRET=" + password}, code: badSettings, says: []string{"bad settings: jwt_secret: is shorter than 32 bytes", "openssl rand -base64 48"}},
+		{name: "L10 no secret", only: "api", env: []string{"JWT_SECRET="}, code: badSettings, says: []string{"bad settings: JWT_SECRET: is not set", "openssl rand -base64 48"}},
+		{name: "L10 a blank secret", only: "api", env: []string{"JWT_SECRET=        "}, code: badSettings, says: []string{"bad settings: "}},
+		{name: "L10 a secret of 8 bytes", only: "api", env: []string{"JWT_SECRET=" + password + "x"}, code: badSettings, says: []string{"bad settings: jwt_secret: is shorter than 32 bytes", "openssl rand -base64 48"}},
+		{name: "L10 a short secret", only: "api", env: []string{"JWT_SECRET=" + password}, code: badSettings, says: []string{"bad settings: jwt_secret: is shorter than 32 bytes", "openssl rand -base64 48"}},
 		{name: "a short pepper", only: "api", env: []string{"API_KEY_PEPPER=" + password}, code: badSettings, says: []string{"bad settings: api_key_pepper: is shorter than 32 bytes", "openssl rand -base64 48"}},
 		{name: "a weak key", only: "api", env: []string{"API_KEYS=0123456789abcdef," + password}, code: badSettings, says: []string{"bad settings: api_keys: key 2 has 7 characters", "openssl rand -hex 16"}},
 		{name: "a path as a public key", only: "api", env: []string{"JWT_PUBLIC_KEY=/etc/key.pem"}, code: badSettings, says: []string{"bad settings: jwt_public_key: is no PEM text", "JWT_PUBLIC_KEY_FILE"}},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"hash/crc32"
 	"net/http"
 	"strings"
 	"testing"
@@ -80,4 +81,16 @@ func (c chosen) BySlug(_ context.Context, slug string) (*tenant.Info, error) {
 func TenantID(slug string) string {
 	sum := sha256.Sum256([]byte(slug))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:12]
+}
+
+// KeyText is a whole API key of what stands before its checksum: ocl_, a public part, _ and a secret.
+func KeyText(text string) string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	sum := crc32.ChecksumIEEE([]byte(text))
+	var end [6]byte
+	for i := range end {
+		end[len(end)-1-i] = digits[sum%62]
+		sum /= 62
+	}
+	return text + string(end[:])
 }
