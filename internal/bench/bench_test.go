@@ -44,6 +44,7 @@ func TestAnHonestServicePasses(t *testing.T) {
 			var batch, tenants int
 			var rate float64
 			r := measure(t, f, func(c *Config) {
+				c.Settle = 20 * time.Second
 				if change != nil {
 					change(c)
 				}
