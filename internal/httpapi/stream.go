@@ -44,6 +44,7 @@ type commits interface {
 	Scan(ctx context.Context, after store.Position, max int) ([]logentry.Record, store.Position, error)
 	ScanTo(ctx context.Context, after, to store.Position, max int) ([]logentry.Record, store.Position, error)
 	End(ctx context.Context) (store.Position, error)
+	Watch(ctx context.Context, ring func()) error
 }
 
 // sink is how a stream's events go to the caller.

@@ -87,6 +87,7 @@ func testStore(t *testing.T, open func(t *testing.T) store.Store) {
 		{"an export ends when its receiver or its caller says so, and sees one tenant", testExportEnds},
 		{"the end is after everything and before what comes", testEnd},
 		{"a scan to a position ends exactly there", testScanTo},
+		{"who watches is told of what is put", testWatch},
 		{"the backlog is read oldest first until it is dropped", testBacklog},
 		{"the backlog forgets ids without a record", testBacklogGone},
 		{"the quarantine keeps what it was given, newest first", testQuarantine},
@@ -460,6 +461,7 @@ func testClosed(t *testing.T, s store.Store) {
 	wantKind(t, err, fault.Unavailable, "")
 	wantKind(t, s.AddBacklog(t.Context(), []logentry.ID{m.id(m.now)}), fault.Unavailable, "")
 	wantKind(t, s.Ping(t.Context()), fault.Unavailable, "")
+	wantKind(t, s.Watch(t.Context(), func() { t.Error("a closed store rings") }), fault.Unavailable, "")
 }
 
 func testTenants(t *testing.T, s store.Store) {

@@ -28,6 +28,8 @@ type SQLite struct {
 	mu      sync.Mutex
 	waiting []*put
 
+	watchers watchers
+
 	life   sync.RWMutex // read-locked by every call, locked by Close
 	closed bool
 

@@ -164,6 +164,9 @@ func (s *SQLite) lead() {
 		p.err = fault.Wrap(err, "put records")
 		close(p.done)
 	}
+	if err == nil {
+		s.watchers.ring()
+	}
 }
 
 // withdraw takes p back; false where somebody is committing it.

@@ -102,6 +102,10 @@ type Records interface {
 	ScanTo(ctx context.Context, after, to Position, max int) ([]logentry.Record, Position, error)
 	// End is a position that everything durable now lies before. What is being Put may come to lie before it too.
 	End(ctx context.Context) (Position, error)
+	// Watch calls ring once it watches, and then whenever something is Put, by whatever process: a moment before a Scan
+	// finds it, or behind. One call may stand for many, and some may be missing: it says when a Scan is worth while, nothing
+	// else. ring must return at once. Watch returns when ctx ends, or with what keeps it from watching.
+	Watch(ctx context.Context, ring func()) error
 }
 
 // Backlog is what is recorded but not yet indexed. It is kept as ids; the entries come from the record.

@@ -28,11 +28,13 @@ type source interface {
 	Scan(ctx context.Context, after store.Position, max int) ([]logentry.Record, store.Position, error)
 	ScanTo(ctx context.Context, after, to store.Position, max int) ([]logentry.Record, store.Position, error)
 	End(ctx context.Context) (store.Position, error)
+	Watch(ctx context.Context, ring func()) error
 }
 
 // Config is how it follows. A zero field takes its default.
 type Config struct {
 	Poll      time.Duration // between two looks at the record once its end was reached; default 100 ms
+	Rest      time.Duration // the same, while the record tells when something comes and nothing does; default 1 s
 	AtOnce    int           // records of one look; default 2,000
 	HeldBytes int           // of entries that wait for a follower, but for the last look; default 1 MiB
 	CatchUps  int           // followers that read what they missed at the same time; default 4
@@ -41,6 +43,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Poll <= 0 {
 		c.Poll = 100 * time.Millisecond
+	}
+	if c.Rest <= 0 {
+		c.Rest = time.Second
 	}
 	if c.AtOnce <= 0 {
 		c.AtOnce = 2000
@@ -60,6 +65,7 @@ type Hub struct {
 	from    source
 	log     *zap.Logger
 	wake    chan struct{} // a follower came
+	bell    bell
 	catchUp chan struct{} // held by those who read what they missed
 
 	mu     sync.Mutex
@@ -79,7 +85,7 @@ type group struct {
 // New starts nothing.
 func New(cfg Config, from source, log *zap.Logger) *Hub {
 	cfg = cfg.withDefaults()
-	return &Hub{cfg: cfg, from: from, log: log, wake: make(chan struct{}, 1), catchUp: make(chan struct{}, cfg.CatchUps),
+	return &Hub{cfg: cfg, from: from, log: log, wake: make(chan struct{}, 1), bell: bell{rung: make(chan struct{}, 1)}, catchUp: make(chan struct{}, cfg.CatchUps),
 		groups: map[string]map[string]*group{}}
 }
 
@@ -103,13 +109,26 @@ func (h *Hub) Run(ctx context.Context) error {
 			return nil
 		case <-h.wake:
 		}
-		for h.anybody() && ctx.Err() == nil {
-			if wait := h.look(ctx); wait > 0 {
-				select {
-				case <-ctx.Done():
-				case <-time.After(wait):
-				}
-			}
+		h.follow(ctx)
+	}
+}
+
+// follow reads the record while there are followers.
+func (h *Hub) follow(ctx context.Context) {
+	l := listener{h: h}
+	defer l.wait()
+	defer l.listens(ctx, false)
+	pace := newPace(h.cfg)
+	for h.anybody() && ctx.Err() == nil {
+		l.listens(ctx, !pace.busy)
+		found, err := h.look(ctx)
+		pace.count(found, time.Now())
+		switch {
+		case err != nil:
+			h.log.Warn("following the record failed; trying again", zap.Error(err))
+			pauseFor(ctx, max(time.Second, h.cfg.Poll))
+		case found < h.cfg.AtOnce:
+			pace.rest(ctx, &h.bell, found > 0)
 		}
 	}
 }
@@ -122,23 +141,20 @@ func (h *Hub) anybody() bool {
 	return h.n > 0
 }
 
-// look hands out the next records, and says how long to wait before the next look.
-func (h *Hub) look(ctx context.Context) time.Duration {
+// look hands out the next records, and says how many there were: fewer than AtOnce were all that there are.
+func (h *Hub) look(ctx context.Context) (found int, err error) {
 	h.mu.Lock()
 	at := h.at
 	h.mu.Unlock()
 	records, next, err := h.from.Scan(ctx, at, h.cfg.AtOnce)
+	if ctx.Err() != nil {
+		return 0, nil
+	}
 	if err != nil {
-		if ctx.Err() == nil {
-			h.log.Warn("following the record failed; trying again", zap.Error(err))
-		}
-		return max(time.Second, h.cfg.Poll)
+		return 0, err
 	}
 	h.handOut(records, at, next)
-	if len(records) == h.cfg.AtOnce {
-		return 0
-	}
-	return h.cfg.Poll
+	return len(records), nil
 }
 
 // handOut gives each group what is for it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,17 +42,22 @@ func newStage(t testing.TB, cfg tail.Config) *stage {
 		cfg.Poll = 5 * time.Millisecond
 	}
 	s := &stage{t: t, st: st, hub: tail.New(cfg, st, zap.NewNop())}
-	s.hub.Open()
+	run(t, s.hub)
+	return s
+}
+
+// run runs a hub until the test ends.
+func run(t testing.TB, h *tail.Hub) {
+	h.Open()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.hub.Run(ctx) }()
+	go func() { done <- h.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 // put records n entries of a tenant; every third one is of the service billing. Their messages are numbers.
@@ -277,6 +283,98 @@ func TestAStopEndsFollowers(t *testing.T) {
 	if _, err := h.Follow(t.Context(), authtest.Tenant(t, "acme"), "", nil, nil); !errors.Is(err, tail.ErrStopped) {
 		t.Errorf("after the stop: %v", err)
 	}
+}
+
+// deaf is a record that can't be watched, or that never rings, or that stops to.
+type deaf struct {
+	*store.SQLite
+	watch func(ctx context.Context, ring func()) error
+}
+
+func (d deaf) Watch(ctx context.Context, ring func()) error { return d.watch(ctx, ring) }
+
+func TestARecordThatDoesNotRingIsFollowedAllTheSame(t *testing.T) {
+	for name, watch := range map[string]func(ctx context.Context, ring func()) error{
+		"it can't be watched": func(context.Context, func()) error { return errors.New("no") },
+		"it never rings":      func(ctx context.Context, _ func()) error { <-ctx.Done(); return nil },
+		"it rings once":       func(ctx context.Context, ring func()) error { ring(); <-ctx.Done(); return nil },
+		"it rings and ends":   func(_ context.Context, ring func()) error { ring(); return errors.New("lost") },
+		"it rings all the time": func(ctx context.Context, ring func()) error {
+			for ctx.Err() == nil {
+				ring()
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, tail.Config{Rest: 20 * time.Millisecond, AtOnce: 7})
+			s.hub = tail.New(tail.Config{Poll: 5 * time.Millisecond, Rest: 20 * time.Millisecond, AtOnce: 7}, deaf{s.st, watch}, zap.NewNop())
+			run(t, s.hub)
+			f := s.follow("acme", nil, nil)
+			for range 20 {
+				s.put("acme", 3)
+				time.Sleep(3 * time.Millisecond)
+			}
+			if got, _, skipped := s.seen(f, 60); skipped != 0 || fmt.Sprint(got) != fmt.Sprint(numbers(0, 60, 1)) {
+				t.Errorf("%v, %d skipped", got, skipped)
+			}
+		})
+	}
+}
+
+func TestARecordThatRingsIsLookedAtAtOnceAndOtherwiseSeldom(t *testing.T) {
+	s := newStage(t, tail.Config{})
+	counted := &counting{SQLite: s.st}
+	s.hub = tail.New(tail.Config{Rest: time.Hour}, counted, zap.NewNop())
+	run(t, s.hub)
+	f := s.follow("acme", nil, nil)
+	for counted.looked() { // until nobody looks any more, but once an hour
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.put("acme", 1)
+	s.seen(f, 1) // within seconds: by the bell
+}
+
+func TestARecordFromWhichMuchComesIsNotListenedTo(t *testing.T) {
+	s := newStage(t, tail.Config{})
+	listens := make(chan bool, 100)
+	s.hub = tail.New(tail.Config{}, deaf{s.st, func(ctx context.Context, ring func()) error {
+		listens <- true
+		ring()
+		<-ctx.Done()
+		listens <- false
+		return nil
+	}}, zap.NewNop())
+	run(t, s.hub)
+	f := s.follow("acme", nil, nil)
+	if !<-listens {
+		t.Fatal("nobody listens")
+	}
+	for ended := false; !ended; {
+		s.put("acme", 1000)
+		s.seen(f, 1000)
+		select {
+		case <-listens:
+			ended = true
+		default:
+		}
+	}
+}
+
+// counting is a record that remembers when it was last looked at.
+type counting struct {
+	*store.SQLite
+	last atomic.Int64
+}
+
+func (c *counting) Scan(ctx context.Context, after store.Position, most int) ([]logentry.Record, store.Position, error) {
+	c.last.Store(time.Now().UnixNano())
+	return c.SQLite.Scan(ctx, after, most)
+}
+
+func (c *counting) looked() bool {
+	return time.Since(time.Unix(0, c.last.Load())) < 500*time.Millisecond
 }
 
 // BenchmarkFollowers hands 5,000 entries to 1,000 followers, with one question and with one each.

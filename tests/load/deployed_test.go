@@ -399,8 +399,8 @@ func cpuOf(b *testing.B, of ...*service.Process) (sum time.Duration) {
 	return sum
 }
 
-// serverCPU is the processor time that the servers of tests/services have used; 0 where they are others.
-func serverCPU(b *testing.B) (sum time.Duration) {
+// serverCPU is the processor time that the servers of tests/services have used, or one of them; 0 where they are others.
+func serverCPU(b *testing.B, name ...string) (sum time.Duration) {
 	b.Helper()
 	home := os.Getenv("SERVICES_HOME")
 	if home == "" {
@@ -410,7 +410,7 @@ func serverCPU(b *testing.B) (sum time.Duration) {
 		}
 		home = filepath.Join(cache, "ocelot-services")
 	}
-	files, _ := filepath.Glob(filepath.Join(home, "run", "*.pid")) // the pattern is a good one
+	files, _ := filepath.Glob(filepath.Join(home, "run", append(name, "*")[0]+".pid")) // the pattern is a good one
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {

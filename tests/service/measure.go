@@ -111,6 +111,28 @@ func (s *Servers) RunCommand(ctx context.Context, cmd bson.Raw) error {
 	return s.mongo.Database(s.Name).RunCommand(ctx, cmd).Err()
 }
 
+// ChangeStreams are the cursors of the change streams of the commits that are open on the server.
+func (s *Servers) ChangeStreams(ctx context.Context) (cursors []int64, err error) {
+	found, err := s.mongo.Database("admin").Aggregate(ctx, bson.A{
+		bson.D{{Key: "$currentOp", Value: bson.D{{Key: "allUsers", Value: true}, {Key: "idleCursors", Value: true}}}},
+		bson.D{{Key: "$match", Value: bson.D{{Key: "cursor.originatingCommand.pipeline.0.$changeStream", Value: bson.D{{Key: "$exists", Value: true}}},
+			{Key: "ns", Value: s.Name + ".commits"}}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var all []struct {
+		Cursor struct {
+			ID int64 `bson:"cursorId"`
+		} `bson:"cursor"`
+	}
+	err = found.All(ctx, &all)
+	for _, c := range all {
+		cursors = append(cursors, c.Cursor.ID)
+	}
+	return cursors, err
+}
+
 // BulkOf is a _bulk that creates copies of the documents of entries in the indices of another prefix.
 func (s *Servers) BulkOf(ctx context.Context, prefix string, ids [][16]byte) ([]byte, error) {
 	names, err := s.indices(ctx)
