@@ -76,6 +76,7 @@ func newExportCmd() *cobra.Command {
 			return export(cmd.Context(), o, c, params, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+	cmd.AddCommand(newBigQueryCmd())
 	o.target.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "ndjson", strings.Join(exportFormats, ", "))
@@ -152,6 +153,7 @@ type exporting struct {
 	w      *bufio.Writer
 	table  *parquetFile // nil: the entries are written as they come
 	cursor string       // where the next request goes on
+	place  string       // behind the last part, where the service says it
 
 	mu          sync.Mutex // of what the progress shows
 	rows, bytes int64      // rows of parts that were compared, bytes of all
@@ -285,7 +287,7 @@ func (x *exporting) one(ctx context.Context) (rows int64, next string, err error
 	}
 	said := resp.Trailer.Get("X-Export-Rows")
 	rows, err = strconv.ParseInt(said, 10, 64)
-	next = resp.Trailer.Get("X-Export-Next-Cursor")
+	next, x.place = resp.Trailer.Get("X-Export-Next-Cursor"), resp.Trailer.Get("X-Export-Place")
 	switch hash := resp.Trailer.Get("X-Export-SHA256"); {
 	case said == "" || hash == "":
 		return 0, "", fmt.Errorf("the answer of %s ends without saying what it was (trailers X-Export-…): is the URL right, and does a proxy on the way keep trailers?", x.c.URL)

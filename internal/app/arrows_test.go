@@ -40,6 +40,9 @@ var allowed = map[string][]string{
 
 	"internal/signin/signintest": {}, // a line of its own keeps the others where they are
 	"pkg/client":                 {},
+
+	"internal/bigquery":              {},
+	"internal/bigquery/bigquerytest": {},
 }
 
 func TestImportsPointDownOnly(t *testing.T) {
@@ -70,5 +73,20 @@ func TestImportsPointDownOnly(t *testing.T) {
 	}
 	if seen < 10 {
 		t.Errorf("only %d packages seen", seen)
+	}
+}
+
+func TestServersAreBuiltWithoutWhatOnlyTheCommandNeeds(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "../../cmd/api", "../../cmd/worker").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"github.com/parquet-go/", "golang.org/x/oauth2/google", "internal/bigquery", "internal/sqlite/driver"} {
+		if strings.Contains(string(out), name) {
+			t.Errorf("api or worker is built with %s", name)
+		}
+	}
+	if !strings.Contains(string(out), "internal/httpapi") {
+		t.Error("nothing is seen")
 	}
 }
