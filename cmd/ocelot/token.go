@@ -18,7 +18,8 @@ func newTokenCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Print a JWT for the API",
-		Long: "Prints a JWT and nothing else, signed with JWT_SECRET or with the secret of the data directory.\n" +
+		Long: "Prints a JWT, signed with JWT_SECRET or with the secret of the data directory. It goes to the output and nothing else, the id by\n" +
+			"which it can be revoked to the error output.\n" +
 			"Roles: writer posts, reader reads, admin does both and manages; the tenant * with the role admin is the platform admin.",
 		Example: "  curl -H \"Authorization: Bearer $(ocelot token --role reader)\" http://127.0.0.1:8080/api/v1/logs",
 		Args:    cobra.NoArgs,
@@ -27,10 +28,11 @@ func newTokenCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			token, err := app.Token(s, app.TokenRequest{Subject: subject, Tenants: tenants, Roles: roles, TTL: ttl})
+			token, jti, expires, err := app.MintToken(s, app.TokenRequest{Subject: subject, Tenants: tenants, Roles: roles, TTL: ttl})
 			if err != nil {
 				return err
 			}
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "a token until %s; DELETE /api/v1/tokens/%s ends it before\n", moment(expires), jti)
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
 			return err
 		},

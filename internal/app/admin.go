@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/fault"
@@ -32,14 +33,19 @@ type TokenRequest struct {
 
 // Token makes a JWT with the settings' secret, or with that of the data directory.
 func Token(s config.Settings, r TokenRequest) (string, error) {
+	token, _, _, err := MintToken(s, r)
+	return token, err
+}
+
+// MintToken is Token with the id by which the token can be revoked, and when it expires.
+func MintToken(s config.Settings, r TokenRequest) (token, jti string, expires time.Time, err error) {
 	secret, err := secretOf(s)
 	if err != nil {
-		return "", err
+		return "", "", time.Time{}, err
 	}
-	token, _, _, err := auth.Mint(secret, auth.Claims{
+	return auth.Mint(secret, auth.Claims{
 		Subject: r.Subject, Tenants: r.Tenants, Roles: r.Roles, TTL: r.TTL, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
 	})
-	return token, err
 }
 
 func secretOf(s config.Settings) (auth.Secret, error) {
@@ -85,7 +91,10 @@ func CreateTenant(ctx context.Context, s config.Settings, slug, name string) (Te
 	err := withRecord(ctx, s, func(st store.Store) error {
 		info := newTenant(slug, name)
 		made = shown(info)
-		return st.CreateTenant(ctx, info)
+		if err := st.CreateTenant(ctx, info); err != nil {
+			return err
+		}
+		return notedTenant(ctx, st, s, audit.Create, nil, info)
 	}, func() error {
 		return askOwner(ctx, s, http.MethodPost, "/api/v1/tenants", map[string]string{"id": slug, "name": name}, &made)
 	})

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/fault"
@@ -24,13 +25,13 @@ type Key struct {
 	ID         string    `json:"id"`
 	Name       string    `json:"name"`
 	Role       string    `json:"role"`
-	Text       string    `json:"key"`
+	Text       string    `json:"key,omitzero"`
 	CreatedAt  time.Time `json:"created_at"`
-	ExpiresAt  time.Time `json:"expires_at"`
-	LastUsedAt time.Time `json:"last_used_at"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`
+	LastUsedAt time.Time `json:"last_used_at,omitzero"`
 	Disabled   bool      `json:"disabled"`
-	CIDRs      []string  `json:"cidrs"`
-	Filter     string    `json:"filter"`
+	CIDRs      []string  `json:"cidrs,omitempty"`
+	Filter     string    `json:"filter,omitzero"`
 }
 
 // KeyRequest is what a new key shall be.
@@ -49,14 +50,17 @@ func CreateKey(ctx context.Context, s config.Settings, slug string, r KeyRequest
 		at := time.Now().Add(r.TTL).UTC().Truncate(time.Second)
 		expires = &at
 	}
-	err = withKeys(ctx, s, slug, func(keys *auth.Keys, by auth.Principal, t auth.Tenant) error {
+	err = withKeys(ctx, s, slug, func(st store.Store, keys *auth.Keys, by auth.Principal, t auth.Tenant) error {
 		request := auth.KeyRequest{Name: r.Name, Roles: []string{r.Role}, CIDRs: r.CIDRs, Filter: r.Filter}
 		if expires != nil {
 			request.ExpiresAt = *expires
 		}
 		k, text, err := keys.Create(ctx, by, t, request)
+		if err != nil {
+			return err
+		}
 		made = shownKey(k, text)
-		return err
+		return noted(ctx, st, t.ID(), audit.Create, "key", k.ID, nil, shownKey(k, ""))
 	}, func() error {
 		body := struct {
 			Name      string     `json:"name"`
@@ -72,7 +76,7 @@ func CreateKey(ctx context.Context, s config.Settings, slug string, r KeyRequest
 
 // ListKeys lists the API keys of a tenant.
 func ListKeys(ctx context.Context, s config.Settings, slug string) (list []Key, err error) {
-	err = withKeys(ctx, s, slug, func(keys *auth.Keys, _ auth.Principal, t auth.Tenant) error {
+	err = withKeys(ctx, s, slug, func(_ store.Store, keys *auth.Keys, _ auth.Principal, t auth.Tenant) error {
 		all, err := keys.List(ctx, t)
 		for _, k := range all {
 			list = append(list, shownKey(k, ""))
@@ -86,8 +90,15 @@ func ListKeys(ctx context.Context, s config.Settings, slug string) (list []Key, 
 
 // RevokeKey ends an API key of a tenant for good.
 func RevokeKey(ctx context.Context, s config.Settings, slug, id string) error {
-	return explain(withKeys(ctx, s, slug, func(keys *auth.Keys, _ auth.Principal, t auth.Tenant) error {
-		return keys.Revoke(ctx, t, id)
+	return explain(withKeys(ctx, s, slug, func(st store.Store, keys *auth.Keys, _ auth.Principal, t auth.Tenant) error {
+		was, err := keys.Get(ctx, t, id)
+		if err == nil {
+			err = keys.Revoke(ctx, t, id)
+		}
+		if err != nil {
+			return err
+		}
+		return noted(ctx, st, t.ID(), audit.Delete, "key", id, shownKey(was, ""), nil)
 	}, func() error {
 		var ended any
 		return askOwner(ctx, s, http.MethodDelete, keysPath(slug, id), nil, &ended)
@@ -96,10 +107,24 @@ func RevokeKey(ctx context.Context, s config.Settings, slug, id string) error {
 
 // RotateKey makes the key that replaces one of a tenant; both work until the overlap is over, 24 h where it is 0.
 func RotateKey(ctx context.Context, s config.Settings, slug, id string, overlap time.Duration) (made Key, err error) {
-	err = withKeys(ctx, s, slug, func(keys *auth.Keys, by auth.Principal, t auth.Tenant) error {
+	err = withKeys(ctx, s, slug, func(st store.Store, keys *auth.Keys, by auth.Principal, t auth.Tenant) error {
+		was, err := keys.Get(ctx, t, id)
+		if err != nil {
+			return err
+		}
 		k, text, err := keys.Rotate(ctx, by, t, id, overlap)
+		if err != nil {
+			return err
+		}
 		made = shownKey(k, text)
-		return err
+		if err := noted(ctx, st, t.ID(), audit.Create, "key", k.ID, nil, shownKey(k, "")); err != nil {
+			return err
+		}
+		is, err := keys.Get(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		return noted(ctx, st, t.ID(), audit.Update, "key", id, shownKey(was, ""), shownKey(is, ""))
 	}, func() error {
 		body := struct {
 			Overlap string `json:"overlap,omitempty"`
@@ -130,7 +155,7 @@ func shownKey(k auth.Key, text string) Key {
 
 // withKeys runs direct with the keys of the record and a tenant, or beside; see withRecord. The keys are made with what the
 // API processes share, so that they accept them.
-func withKeys(ctx context.Context, s config.Settings, slug string, direct func(*auth.Keys, auth.Principal, auth.Tenant) error, beside func() error) error {
+func withKeys(ctx context.Context, s config.Settings, slug string, direct func(store.Store, *auth.Keys, auth.Principal, auth.Tenant) error, beside func() error) error {
 	if !tenant.ValidSlug(slug) {
 		return fmt.Errorf("%q is no tenant id: 3 to 40 of a-z, 0-9 and -", slug)
 	}
@@ -157,6 +182,6 @@ func withKeys(ctx context.Context, s config.Settings, slug string, direct func(*
 		if err != nil {
 			return err
 		}
-		return direct(authn.Keys(), by, t)
+		return direct(st, authn.Keys(), by, t)
 	}, beside)
 }

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +86,16 @@ func TestKeysAreTheSameBesideARunningServerAndInTheFiles(t *testing.T) {
 	}
 	if status := post(second.Text); status != http.StatusUnauthorized {
 		t.Errorf("a key revoked in the files: %d", status)
+	}
+	var told []string
+	for _, e := range r.find(t, "resource_type:key&audit=only&sort=timestamp", 8) {
+		if text := fmt.Sprint(e); strings.Contains(text, inFiles.Text) || strings.Contains(text, third.Text) || e["user_id"] != localAdmin {
+			t.Errorf("%s", text)
+		}
+		told = append(told, fmt.Sprint(e["action"], " ", e["resource_id"]))
+	}
+	if want := []string{"CREATE " + beside.ID, "CREATE " + second.ID, "UPDATE " + beside.ID, "DELETE " + beside.ID, "CREATE " + inFiles.ID, "CREATE " + third.ID, "UPDATE " + second.ID, "DELETE " + second.ID}; !slices.Equal(told, want) {
+		t.Errorf("noted is %q, want %q", told, want)
 	}
 	if err := r.stop(); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/config"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/jobs"
@@ -45,6 +46,7 @@ func ChangeTenant(ctx context.Context, s config.Settings, slug string, c TenantC
 		if err != nil {
 			return err
 		}
+		was := info
 		if c.Name != nil {
 			info.Name = *c.Name
 		}
@@ -63,9 +65,11 @@ func ChangeTenant(ctx context.Context, s config.Settings, slug string, c TenantC
 		}
 		t = shown(info)
 		if undelete {
-			return jobs.CancelDeletion(ctx, st, info.ID)
+			if err := jobs.CancelDeletion(ctx, st, info.ID); err != nil {
+				return err
+			}
 		}
-		return nil
+		return notedTenant(ctx, st, s, audit.Update, &was, info)
 	}, func() error {
 		if !tenant.ValidSlug(slug) {
 			return noTenant(slug)
@@ -83,14 +87,17 @@ func DeleteTenant(ctx context.Context, s config.Settings, slug string) (job stri
 		if err != nil {
 			return err
 		}
+		was := info
 		if info.DeleteAt.IsZero() {
 			info.DeleteAt = time.Now().Add(s.TenantDeleteGrace).UTC().Truncate(time.Millisecond)
 			if info, err = st.UpdateTenant(ctx, info); err != nil {
 				return err
 			}
 		}
-		j, err = jobs.ScheduleDeletion(ctx, st, info.ID, info.Slug, info.DeleteAt)
-		return err
+		if j, err = jobs.ScheduleDeletion(ctx, st, info.ID, info.Slug, info.DeleteAt); err != nil || !was.DeleteAt.IsZero() {
+			return err
+		}
+		return notedTenant(ctx, st, s, audit.Delete, &was, info)
 	}, func() error {
 		if !tenant.ValidSlug(slug) {
 			return noTenant(slug)

@@ -1,13 +1,15 @@
 package app
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 )
 
 func TestATenantsLifeIsTheSameBesideARunningServerAndWithout(t *testing.T) {
-	r := up(t, t.TempDir())
+	dir := t.TempDir()
+	r := up(t, dir)
 	for _, slug := range []string{"beside", "without"} {
 		if slug == "without" {
 			if err := r.stop(); err != nil {
@@ -38,5 +40,20 @@ func TestATenantsLifeIsTheSameBesideARunningServerAndWithout(t *testing.T) {
 				t.Errorf("%s: %v", absent, err)
 			}
 		}
+	}
+	r = up(t, dir)
+	var told [2]string
+	for i, slug := range []string{"beside", "without"} { // in the log of the operators, who alone make such changes
+		for _, e := range r.find(t, "resource_type:tenant+resource_id:"+slug+"&audit=only&sort=timestamp", 5) {
+			before, _ := e["before_state"].(map[string]any)
+			after, _ := e["after_state"].(map[string]any)
+			told[i] += fmt.Sprintf("%s %s: suspended %v → %v, deleted %t → %t\n", e["user_id"], e["action"], before["suspended"], after["suspended"], before["delete_at"] != nil, after["delete_at"] != nil)
+		}
+	}
+	if told[0] != told[1] || strings.Count(told[0], "\n") != 5 || !strings.Contains(told[0], "local-admin UPDATE: suspended false → true, ") {
+		t.Errorf("beside the server it is noted as\n%s, without one as\n%s", told[0], told[1])
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -165,13 +165,9 @@ func (a *Authenticator) token(ctx context.Context, token string, now time.Time) 
 	if err != nil {
 		return Principal{}, errTokenInvalid()
 	}
-	scope, err := newScope([]string{c.Filter})
+	scope, from, err := bounds([]string{c.Filter}, c.CIDRs)
 	if err != nil {
 		return Principal{}, errTokenInvalid() // nothing is a safer meaning of it
-	}
-	from, err := parsePrefixes(c.CIDRs)
-	if err != nil {
-		return Principal{}, errTokenInvalid()
 	}
 	p := Principal{Subject: c.Subject, TokenID: tokenID(c.ID, token), tenants: tenants, roles: rolesOf(roles), scope: scope, from: from,
 		expires: c.expires().Add(a.leeway), lookup: a.tenants}

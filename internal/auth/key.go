@@ -80,11 +80,7 @@ func readKey(d document.Document, old *heldKey, lookup Lookup) (*heldKey, error)
 	if old != nil { // requests may hold the old one
 		h.used = old.used
 	}
-	s, err := newScope(b.Filters)
-	if err != nil {
-		return nil, err
-	}
-	from, err := parsePrefixes(b.CIDRs)
+	s, from, err := bounds(b.Filters, b.CIDRs)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"net/netip"
 	"reflect"
 	"strings"
 	"time"
@@ -47,6 +48,14 @@ func newScope(filters []string) (scope, error) {
 		s.node = all
 	}
 	return s, nil
+}
+
+// bounds reads what a credential is for, and where it may be used from.
+func bounds(filters, cidrs []string) (s scope, from []netip.Prefix, err error) {
+	if s, err = newScope(filters); err == nil {
+		from, err = parsePrefixes(cidrs)
+	}
+	return s, from, err
 }
 
 // narrowed is for the entries that s and also the filter are for.

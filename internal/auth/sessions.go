@@ -78,11 +78,7 @@ func readSession(d document.Document, old *heldSession, lookup Lookup) (*heldSes
 	if err := json.Unmarshal(d.Body, &b); err != nil {
 		return nil, err
 	}
-	s, err := newScope(b.Filters)
-	if err != nil {
-		return nil, err
-	}
-	from, err := parsePrefixes(b.CIDRs)
+	s, from, err := bounds(b.Filters, b.CIDRs)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -80,36 +79,21 @@ func (s *Server) listEvents(k *call) error {
 	}
 	q = scoped(k, q)
 	q.Total = query.TotalNone
-	binding := query.Binding(k.tenant.ID(), k.principal.Subject, q)
-	if cursor, ok := first(params, "cursor"); ok {
-		at, err := s.reading.Cursors.Decode(cursor, binding)
-		if err != nil {
-			return err
-		}
-		q.After = &at
-	}
-	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.SearchTimeout)
-	defer cancel()
-	page, source, err := s.find(ctx, k.tenant, q)
-	var found []logentry.Record
-	if err == nil {
-		found, err = s.entries(ctx, k.tenant, page)
-	}
+	found, err := s.pageOf(k, &q, params)
 	if err != nil {
-		return inTime(ctx, err, "search")
+		return err
 	}
 	answer := struct {
 		Items []event `json:"items"`
 		Next  *string `json:"next_cursor"`
-	}{Items: make([]event, len(found))}
-	for i := range found {
-		answer.Items[i] = eventOf(&found[i].Entry)
+	}{Items: make([]event, len(found.records))}
+	for i := range found.records {
+		answer.Items[i] = eventOf(&found.records[i].Entry)
 	}
-	if page.More && len(page.Hits) > 0 {
-		next := s.reading.Cursors.Encode(page.Hits[len(page.Hits)-1].Position, binding)
-		answer.Next = &next
+	if found.next != "" {
+		answer.Next = &found.next
 	}
-	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entries", ResourceID: service, Params: params, Count: len(found), Source: source}); err != nil {
+	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entries", ResourceID: service, Params: params, Count: len(found.records), Source: found.source}); err != nil {
 		return err
 	}
 	return replyJSON(k, http.StatusOK, answer)

@@ -46,37 +46,51 @@ func (s *Server) searchLogs(k *call) error {
 		return err
 	}
 	q = scoped(k, q)
-	binding := query.Binding(k.tenant.ID(), k.principal.Subject, q)
-	if cursor := params["cursor"]; len(cursor) > 0 {
-		at, err := s.reading.Cursors.Decode(cursor[0], binding)
+	found, err := s.pageOf(k, &q, params)
+	if err != nil {
+		return err
+	}
+	b, err := openAnswer(found.records, k.tenant.Slug())
+	if err != nil {
+		return err
+	}
+	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entries", Params: params, Count: len(found.records), Took: time.Since(started), Source: found.source}); err != nil {
+		return err
+	}
+	b = appendMeta(b, q, found.Page, len(found.Hits)-len(found.records), found.source, found.next, time.Since(started))
+	return reply(k.Context, http.StatusOK, b)
+}
+
+// foundPage is a page with its entries.
+type foundPage struct {
+	query.Page
+	records []logentry.Record
+	source  string // index or record
+	next    string // cursor; empty on the last page
+}
+
+// pageOf answers a scoped question, from the cursor on that stands in the parameters, if one does.
+func (s *Server) pageOf(k *call, q *query.Query, params query.Params) (found foundPage, err error) {
+	binding := query.Binding(k.tenant.ID(), k.principal.Subject, *q)
+	if cursor, ok := first(params, "cursor"); ok {
+		at, err := s.reading.Cursors.Decode(cursor, binding)
 		if err != nil {
-			return err
+			return found, err
 		}
 		q.After = &at
 	}
 	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.SearchTimeout)
 	defer cancel()
-	page, source, err := s.find(ctx, k.tenant, q)
-	var found []logentry.Record
-	if err == nil {
-		found, err = s.entries(ctx, k.tenant, page)
+	if found.Page, found.source, err = s.find(ctx, k.tenant, *q); err == nil {
+		found.records, err = s.entries(ctx, k.tenant, found.Page)
 	}
 	if err != nil {
-		return inTime(ctx, err, "search")
+		return found, inTime(ctx, err, "search")
 	}
-	next := ""
-	if page.More && len(page.Hits) > 0 {
-		next = s.reading.Cursors.Encode(page.Hits[len(page.Hits)-1].Position, binding)
+	if found.More && len(found.Hits) > 0 {
+		found.next = s.reading.Cursors.Encode(found.Hits[len(found.Hits)-1].Position, binding)
 	}
-	b, err := openAnswer(found, k.tenant.Slug())
-	if err != nil {
-		return err
-	}
-	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entries", Params: params, Count: len(found), Took: time.Since(started), Source: source}); err != nil {
-		return err
-	}
-	b = appendMeta(b, q, page, len(page.Hits)-len(found), source, next, time.Since(started))
-	return reply(k.Context, http.StatusOK, b)
+	return found, nil
 }
 
 // find asks the index first. Only its being down sends the question to the record: any other failure would be

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"net/http"
 	"slices"
@@ -15,7 +16,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/fault"
 )
 
-// How many views there may be. Those that are made in the same moment do not see each other and may be some more.
+// How many views there may be. Of those that are made in the same moment more than necessary may be refused, never fewer.
 const (
 	maxOwnViews    = 200 // of a subject in a tenant
 	maxTenantViews = 500
@@ -110,21 +111,8 @@ func (s *Server) createView(k *call) error {
 	if err := sent.put(k, &v, true); err != nil {
 		return err
 	}
-	all, err := s.views(k)
-	if err != nil {
+	if err := s.roomForView(k, 1); err != nil {
 		return err
-	}
-	own := 0
-	for _, other := range all {
-		if other.CreatedBy == v.CreatedBy {
-			own++
-		}
-	}
-	switch {
-	case own >= maxOwnViews:
-		return errManyOwn
-	case len(all) >= maxTenantViews:
-		return errManyInTenant
 	}
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -133,10 +121,37 @@ func (s *Server) createView(k *call) error {
 	if _, err := s.reading.Store.CreateDocument(k.Request.Context(), document.Document{Kind: document.View, ID: v.ID, TenantID: k.tenant.ID(), Body: body}); err != nil {
 		return fault.Wrap(err, "keep a view")
 	}
+	if err := s.roomForView(k, 0); err != nil { // others came in between: whoever sees too many takes its own back
+		if gone := s.reading.Store.DeleteDocument(context.WithoutCancel(k.Request.Context()), document.View, v.ID); gone != nil && fault.KindOf(gone) != fault.NotFound {
+			return fault.Wrap(gone, "take a view back")
+		}
+		return err
+	}
 	if err := s.changed(k, k.tenant.ID(), audit.Create, "view", v.ID, nil, v.noted()); err != nil {
 		return err
 	}
 	return replyData(k, http.StatusCreated, v)
+}
+
+// roomForView refuses where so many more views would be more than the caller or the tenant may have.
+func (s *Server) roomForView(k *call, more int) error {
+	all, err := s.views(k)
+	if err != nil {
+		return err
+	}
+	own := 0
+	for _, v := range all {
+		if v.CreatedBy == k.principal.Subject {
+			own++
+		}
+	}
+	switch {
+	case own+more > maxOwnViews:
+		return errManyOwn
+	case len(all)+more > maxTenantViews:
+		return errManyInTenant
+	}
+	return nil
 }
 
 // changeable is the view that a request names, where the caller may change it. One that is somebody else's own, or

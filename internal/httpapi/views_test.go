@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,21 +213,12 @@ func TestBodiesOfViewsAreRefused(t *testing.T) {
 
 func TestThereAreSoManyViewsAndNoMore(t *testing.T) {
 	w := newWorld(t)
-	keep := func(subject string, n int) {
-		t.Helper()
-		for i := range n {
-			body, err := json.Marshal(view{ID: fmt.Sprintf("%s-%03d", subject, i), Name: "x", CreatedBy: subject})
-			must(t, err)
-			_, err = w.store.CreateDocument(t.Context(), document.Document{Kind: document.View, ID: fmt.Sprintf("%s-%03d", subject, i), TenantID: authtest.TenantID("acme"), Body: body})
-			must(t, err)
-		}
-	}
 	post := func(subject string) answer {
 		return w.do(t, person(t, subject, "acme", "reader"), http.MethodPost, viewsPath, `{"name":"one more","search":""}`)
 	}
-	keep("ada", 199)
-	keep("bob", 200)
-	keep("cy", 99)
+	keepViews(t, w, "ada", 199)
+	keepViews(t, w, "bob", 200)
+	keepViews(t, w, "cy", 99)
 	made[view](t, post("ada"), http.StatusCreated)
 	for _, subject := range []string{"ada", "bob"} {
 		if a := post(subject); a.status != http.StatusConflict || a.problem().Code != "too_many_views" {
@@ -238,6 +231,47 @@ func TestThereAreSoManyViewsAndNoMore(t *testing.T) {
 	}
 	if n := len(made[[]view](t, w.do(t, person(t, "ada", "acme", "reader"), http.MethodGet, viewsPath, ""), http.StatusOK)); n != 200 {
 		t.Errorf("ada sees %d", n)
+	}
+}
+
+// keepViews keeps so many views of somebody in acme.
+func keepViews(t *testing.T, w *world, subject string, n int) {
+	t.Helper()
+	for i := range n {
+		body, err := json.Marshal(view{ID: fmt.Sprintf("%s-%03d", subject, i), Name: "x", CreatedBy: subject})
+		must(t, err)
+		_, err = w.store.CreateDocument(t.Context(), document.Document{Kind: document.View, ID: fmt.Sprintf("%s-%03d", subject, i), TenantID: authtest.TenantID("acme"), Body: body})
+		must(t, err)
+	}
+}
+
+func TestViewsThatAreMadeInTheSameMomentAreNotTooMany(t *testing.T) {
+	w := newWorld(t)
+	keepViews(t, w, "ada", 195)
+	ada := person(t, "ada", "acme", "reader")
+	post := func() answer { return w.do(t, ada, http.MethodPost, viewsPath, `{"name":"one more","search":""}`) }
+	var wg sync.WaitGroup
+	var kept atomic.Int64
+	for range 16 {
+		wg.Go(func() {
+			switch a := post(); {
+			case a.status == http.StatusCreated:
+				kept.Add(1)
+			case a.status != http.StatusConflict || a.problem().Code != "too_many_views":
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+	wg.Wait()
+	list := func() int { return len(made[[]view](t, w.do(t, ada, http.MethodGet, viewsPath, ""), http.StatusOK)) }
+	if n := list(); n > 200 || n != 195+int(kept.Load()) {
+		t.Errorf("there are %d views, %d of them were made now", n, kept.Load())
+	}
+	for range 200 - list() {
+		made[view](t, post(), http.StatusCreated)
+	}
+	if a := post(); a.status != http.StatusConflict || list() != 200 {
+		t.Errorf("%d %s, %d views", a.status, a.body, list())
 	}
 }
 

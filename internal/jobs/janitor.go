@@ -243,35 +243,23 @@ func (j *Janitor) steps(ctx context.Context, step func() (more bool, err error))
 	}
 }
 
-// others does what other jobs there are.
+// others does what other jobs there are. One job's trouble does not keep the others.
 func (j *Janitor) others(ctx context.Context, there map[string]tenant.Info) (failed error) {
-	for after, more := "", true; more; {
-		const page = 100
-		all, err := j.store.Documents(ctx, document.Job, "", after, page)
-		if err != nil {
-			return errors.Join(failed, err)
+	err := each(ctx, j.store, "", func(job Job) (err error) {
+		t, known := there[job.TenantID]
+		switch {
+		case job.Type == Deletion && job.State != Cancelled && job.State != Waiting:
+			err = j.lateComers(ctx, job, known)
+		case job.Type == OldEntries && job.State != Done && known && !t.Gone(time.Now()):
+			err = j.removeOld(ctx, job)
 		}
-		more = len(all) == page
-		for _, d := range all {
-			after = d.ID
-			job, err := parse(d)
-			if err != nil {
-				continue // of a newer version
-			}
-			t, known := there[job.TenantID]
-			switch {
-			case job.Type == Deletion && job.State != Cancelled && job.State != Waiting:
-				err = j.lateComers(ctx, job, known)
-			case job.Type == OldEntries && job.State != Done && known && !t.Gone(time.Now()):
-				err = j.removeOld(ctx, job)
-			}
-			if errors.Is(err, errLost) || ctx.Err() != nil {
-				return errors.Join(err, ctx.Err())
-			}
-			failed = errors.Join(failed, err)
+		if errors.Is(err, errLost) || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
 		}
-	}
-	return failed
+		failed = errors.Join(failed, err)
+		return nil
+	})
+	return errors.Join(failed, err)
 }
 
 // lateComers makes a pass over a tenant that is gone, as long as a queue may still have had entries of it. Nobody

@@ -79,6 +79,32 @@ type documents interface {
 	Document(ctx context.Context, kind document.Kind, id string) (document.Document, error)
 }
 
+// lister is where documents are listed.
+type lister interface {
+	Documents(ctx context.Context, kind document.Kind, tenantID, after string, max int) ([]document.Document, error)
+}
+
+// each calls fn with each job of a tenant, "" for all. What can't be read is of a newer version, and passed over.
+func each(ctx context.Context, in lister, tenantID string, fn func(Job) error) error {
+	for after, more := "", true; more; {
+		const page = 100
+		all, err := in.Documents(ctx, document.Job, tenantID, after, page)
+		if err != nil {
+			return err
+		}
+		more = len(all) == page
+		for _, d := range all {
+			after = d.ID
+			if j, err := parse(d); err == nil {
+				if err := fn(j); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // DeletionID is the id of the job that removes the tenant with this internal id. It tells nothing about it.
 func DeletionID(tenantID string) string {
 	sum := sha256.Sum256([]byte("delete tenant " + tenantID))

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ocelot-log/ocelot/internal/audit"
-	"github.com/ocelot-log/ocelot/internal/document"
 	"github.com/ocelot-log/ocelot/internal/fault"
 )
 
@@ -20,10 +19,10 @@ const (
 	keptFinished   = 30 * 24 * time.Hour // how long one that is done is shown
 )
 
-// lister is where the jobs of a tenant are listed.
-type lister interface {
+// keeping is where jobs are kept and listed.
+type keeping interface {
 	documents
-	Documents(ctx context.Context, kind document.Kind, tenantID, after string, max int) ([]document.Document, error)
+	lister
 }
 
 // OldEntriesID is the id of the job that removes what a tenant received before a time. It tells nothing about it.
@@ -35,7 +34,7 @@ func OldEntriesID(tenantID string, before time.Time) string {
 // ScheduleOldEntries makes the job that removes what a tenant received before a time, in whole milliseconds. One that
 // is there and not done is the same; one that is done begins again. Kind Conflict, code too_many_jobs: the tenant has
 // as many as it may have.
-func ScheduleOldEntries(ctx context.Context, in lister, tenantID, slug, by string, before time.Time) (Job, error) {
+func ScheduleOldEntries(ctx context.Context, in keeping, tenantID, slug, by string, before time.Time) (Job, error) {
 	before = before.UTC().Truncate(time.Millisecond)
 	for range 5 {
 		j, err := Read(ctx, in, OldEntriesID(tenantID, before))
@@ -62,19 +61,14 @@ func ScheduleOldEntries(ctx context.Context, in lister, tenantID, slug, by strin
 
 func roomForOne(ctx context.Context, in lister, tenantID string) error {
 	unfinished := 0
-	for after, more := "", true; more; {
-		const page = 100
-		all, err := in.Documents(ctx, document.Job, tenantID, after, page)
-		if err != nil {
-			return err
+	err := each(ctx, in, tenantID, func(j Job) error {
+		if j.Type == OldEntries && j.State != Done {
+			unfinished++
 		}
-		more = len(all) == page
-		for _, d := range all {
-			after = d.ID
-			if j, err := parse(d); err == nil && j.Type == OldEntries && j.State != Done {
-				unfinished++
-			}
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if unfinished >= mostUnfinished {
 		return fault.New(fault.Conflict, "too_many_jobs", fmt.Sprintf("%d removals of old entries of this tenant are under way: wait until one is done", unfinished))

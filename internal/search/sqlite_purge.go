@@ -209,17 +209,24 @@ func fetchFrom(c *sqlite.Conn) func(from, to int64) ([][]byte, error) {
 // leaveOut passes over the present term of the only source, and notes the rows of the term that all entries have.
 func (m *merge) leaveOut(r *segmentReader) error {
 	all := len(r.term) == len(m.drop)+1 && r.term[len(m.drop)] == markAll
-	for {
-		m.skipped++
+	return m.eachRow(r, func() error {
 		if all {
 			m.dropped = append(m.dropped, r.row)
 		}
-		more, err := r.nextRow()
+		return nil
+	})
+}
+
+// eachRow calls fn at each row of the present term of the only source, and goes to the next term.
+func (m *merge) eachRow(r *segmentReader, fn func() error) error {
+	for more := true; more; {
+		m.skipped++
+		err := fn()
+		if err == nil {
+			more, err = r.nextRow()
+		}
 		if err != nil {
 			return err
-		}
-		if !more {
-			break
 		}
 	}
 	more, err := r.nextTerm()

@@ -173,32 +173,17 @@ func (b *docBlock) doc(c *sqlite.Conn, row int64) (doc, error) {
 // leaveOld writes the present term of the only source without the rows of old entries.
 func (m *merge) leaveOld(r *segmentReader) error {
 	begun, old := false, m.old
-	for {
+	return m.eachRow(r, func() error {
 		at, is := slices.BinarySearch(old, r.row)
-		old = old[at:]
-		m.skipped++
-		if !is {
-			if !begun {
-				if err := m.out.begin(r.term); err != nil {
-					return err
-				}
-				begun = true
-			}
-			if err := m.out.row(r.row, r.positions); err != nil {
+		if old = old[at:]; is {
+			return nil
+		}
+		if !begun {
+			begun = true
+			if err := m.out.begin(r.term); err != nil {
 				return err
 			}
 		}
-		more, err := r.nextRow()
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-	}
-	more, err := r.nextTerm()
-	if err == nil && !more {
-		m.live = m.live[:0] // nil would mean that it has not begun
-	}
-	return err
+		return m.out.row(r.row, r.positions)
+	})
 }
