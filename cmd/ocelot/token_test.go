@@ -10,11 +10,11 @@ import (
 // TestATokenIsAloneOnTheOutputAndItsIDBesideIt reads the id that the token itself says.
 func TestATokenIsAloneOnTheOutputAndItsIDBesideIt(t *testing.T) {
 	t.Setenv("JWT_SECRET", "a secret for tests of thirty-two bytes or more")
-	cmd := newTokenCmd()
+	cmd := newRootCmd()
 	var out, said strings.Builder
 	cmd.SetOut(&out)
 	cmd.SetErr(&said)
-	cmd.SetArgs([]string{"--role", "reader", "--ttl", "1h"})
+	cmd.SetArgs([]string{"token", "--role", "reader", "--ttl", "1h"})
 	if err := cmd.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
