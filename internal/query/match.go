@@ -43,12 +43,29 @@ func Match(n Node, e *logentry.Entry) bool {
 	case Network:
 		return matchNetwork(n, e.IPAddress)
 	case Value:
-		number, numeric := n.AsNumber()
-		return anyPair(e, func(p Pair) bool { return p.equals(&n, number, numeric) })
+		return anyPair(e, onPair(n))
 	case Has:
 		return matchHas(n, e)
 	}
 	return false
+}
+
+// onPair is what n asks of a pair of the metadata; nil where it asks for something else.
+func onPair(n Node) func(Pair) bool {
+	switch n := n.(type) {
+	case Value:
+		number, numeric := n.AsNumber()
+		return func(p Pair) bool { return p.equals(&n, number, numeric) }
+	case Interval:
+		if n.Field == Metadata {
+			return func(p Pair) bool { return p.Path == n.Path && p.Kind == PairNumber && n.Has(Number(p.Text)) }
+		}
+	case Has:
+		if n.Field == Metadata {
+			return func(p Pair) bool { return p.Present() && p.Within(n.Path) }
+		}
+	}
+	return nil
 }
 
 // anyPair tells whether a pair of the metadata is one that is asked for.
@@ -69,7 +86,7 @@ func matchInterval(n Interval, e *logentry.Entry) bool {
 	case SchemaVersion:
 		return n.Has(float64(e.SchemaVersion))
 	case Metadata:
-		return anyPair(e, func(p Pair) bool { return p.Path == n.Path && p.Kind == PairNumber && n.Has(Number(p.Text)) })
+		return anyPair(e, onPair(n))
 	}
 	return false
 }
@@ -92,7 +109,7 @@ func matchNetwork(n Network, address string) bool {
 func matchHas(h Has, e *logentry.Entry) bool {
 	switch h.Field {
 	case Metadata:
-		return anyPair(e, func(p Pair) bool { return p.Present() && p.Within(h.Path) })
+		return anyPair(e, onPair(h))
 	case Severity:
 		return e.Severity != 0
 	case EntryID, Timestamp, ReceivedAt, SchemaVersion:

@@ -24,7 +24,18 @@ func sample() *logentry.Entry {
 	}
 }
 
+// match is Match, which a Subject agrees with, however often it is asked.
+func match(t *testing.T, n query.Node, e *logentry.Entry) bool {
+	t.Helper()
+	is, s := query.Match(n, e), query.Subject{Entry: e}
+	if first, again := s.Match(n), s.Match(n); first != is || again != is {
+		t.Errorf("%#v: Match says %v, a Subject %v, then %v", n, is, first, again)
+	}
+	return is
+}
+
 func TestMatch(t *testing.T) {
+	shared := query.Subject{Entry: sample()}
 	for q, want := range map[string]bool{
 		"": true, "*": true, "NOT *": false, "-*": false,
 		"service:payments": true, "service:Payments": false, "service:pay": false, "service:pay*": true, "service:Pay*": false,
@@ -58,7 +69,7 @@ func TestMatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := query.Match(n, sample()); got != want {
+			if got := match(t, n, sample()); got != want || shared.Match(n) != want {
 				t.Errorf("%#v matches %v, want %v", n, got, want)
 			}
 		})
@@ -83,7 +94,7 @@ func TestMatchOfTreesThatNoQueryMakes(t *testing.T) {
 		"nor does it begin with nothing": {query.Term{Field: query.SessionID, Prefix: true}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := query.Match(c.n, e); got != c.want {
+			if got := match(t, c.n, e); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
@@ -96,7 +107,7 @@ func TestMatchOfAnEntryWithoutValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if query.Match(n, &logentry.Entry{}) {
+		if match(t, n, &logentry.Entry{}) {
 			t.Errorf("%s matches an empty entry", q)
 		}
 	}

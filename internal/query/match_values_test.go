@@ -16,7 +16,7 @@ func matches(t *testing.T, q string, e *logentry.Entry) bool {
 	if err != nil {
 		t.Fatalf("%s: %v", q, err)
 	}
-	return query.Match(n, e)
+	return match(t, n, e)
 }
 
 func TestMatchOfFieldsWithAnOrder(t *testing.T) {

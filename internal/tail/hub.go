@@ -174,10 +174,14 @@ func (h *Hub) handOut(records []logentry.Record, from, to store.Position) {
 		start = end
 	}
 	for id, records := range of {
+		subjects := make([]query.Subject, len(records))
+		for i := range records {
+			subjects[i].Entry = &records[i].Entry
+		}
 		for _, g := range h.groups[id] {
 			chunk := &Chunk{From: from, To: to}
 			for i := range records {
-				if query.Match(g.where, &records[i].Entry) {
+				if subjects[i].Match(g.where) {
 					chunk.Records = append(chunk.Records, records[i])
 					chunk.bytes += len(records[i].JSON)
 				}
