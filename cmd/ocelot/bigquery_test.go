@@ -172,14 +172,21 @@ func TestALoadTakesUpWhereTheLastOneEnded(t *testing.T) {
 // TestALoadThatWasKilledAnywhereHasEachEntryOnce ends a run at each of its requests, to either side: before the request has an
 // effect, and after it had, without an answer. What comes after that goes on.
 func TestALoadThatWasKilledAnywhereHasEachEntryOnce(t *testing.T) {
+	step := 1
+	if testing.Short() {
+		step = 3
+	}
 	for _, lost := range []bool{false, true} {
-		for at := 1; ; at++ {
-			to, s := bigquerytest.New(t), &recordedService{n: 30}
+		for at := 1; ; at += step {
+			to, s := bigquerytest.New(t), &recordedService{n: 14}
+			var mu sync.Mutex // of what both services count
 			killed := false
 			for run := range 2 { // the second is killed too, at the same of its requests
 				ctx, kill := context.WithCancel(t.Context())
 				requests := 0
 				count := func() bool {
+					mu.Lock()
+					defer mu.Unlock()
 					if requests++; requests == at {
 						killed = true
 						kill()
@@ -188,7 +195,7 @@ func TestALoadThatWasKilledAnywhereHasEachEntryOnce(t *testing.T) {
 					return false
 				}
 				s.before = func() { count() }
-				to.Before = func(string) (int, bool) {
+				to.Before(func(string) (int, bool) {
 					if count() {
 						if lost {
 							return 0, true
@@ -196,21 +203,24 @@ func TestALoadThatWasKilledAnywhereHasEachEntryOnce(t *testing.T) {
 						return http.StatusServiceUnavailable, false
 					}
 					return 0, false
-				}
+				})
 				_, err := loadInto(ctx, t, s, to, nil)
 				kill()
+				mu.Lock()
 				if err != nil && !killed {
 					t.Fatalf("run %d: %v", run, err)
 				}
-				s.n += 5
+				mu.Unlock()
+				s.n += 2
 			}
-			s.before, to.Before = nil, nil
+			s.before = nil
+			to.Before(nil)
 			if _, err := loadInto(t.Context(), t, s, to, nil); err != nil {
 				t.Fatalf("after being killed at request %d, answer lost %t: %v", at, lost, err)
 			}
 			wantLoaded(t, to, s.n, nil)
 			if !killed {
-				if at < 20 {
+				if at < 15 {
 					t.Errorf("only %d requests were seen", at-1)
 				}
 				break
@@ -224,7 +234,7 @@ func TestALoadGoesOnOverFailuresThatPass(t *testing.T) {
 		for _, lost := range []bool{false, true} {
 			to, s := bigquerytest.New(t), &recordedService{n: 30}
 			failures := map[string]int{}
-			to.Before = func(k string) (int, bool) {
+			to.Before(func(k string) (int, bool) {
 				if failures[k]++; k != kind || failures[k]%3 != 1 {
 					return 0, false
 				}
@@ -232,7 +242,7 @@ func TestALoadGoesOnOverFailuresThatPass(t *testing.T) {
 					return 0, true
 				}
 				return http.StatusServiceUnavailable, false
-			}
+			})
 			if _, err := loadInto(t.Context(), t, s, to, nil); err != nil {
 				t.Fatalf("%s, answer lost %t: %v", kind, lost, err)
 			}
@@ -245,24 +255,24 @@ func TestALoadGoesOnOverFailuresThatPass(t *testing.T) {
 func TestALoadThatBeginsLateIsNotBegunTwice(t *testing.T) {
 	to, s := bigquerytest.New(t), &recordedService{n: 30}
 	ctx, kill := context.WithCancel(t.Context())
-	to.Before = func(kind string) (int, bool) {
+	to.Before(func(kind string) (int, bool) {
 		if kind == "put" {
 			kill()
 		}
 		return 0, kind == "put"
-	}
+	})
 	if _, err := loadInto(ctx, t, s, to, nil); err == nil || len(to.Rows("t")) == 0 {
 		t.Fatalf("%d rows, %v", len(to.Rows("t")), err)
 	}
 	looks := 0
-	to.Before = func(kind string) (int, bool) {
+	to.Before(func(kind string) (int, bool) {
 		if kind == "job" {
 			if looks++; looks == 1 {
 				return http.StatusNotFound, false
 			}
 		}
 		return 0, false
-	}
+	})
 	if _, err := loadInto(t.Context(), t, s, to, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -273,17 +283,18 @@ func TestEntriesThatWereRemovedWhileALoadWasInterrupted(t *testing.T) {
 	for name, removed := range map[string]map[int]bool{"some": {1: true, 7: true}, "all": {0: true, 1: true, 2: true, 3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true, 11: true}} {
 		to, s := bigquerytest.New(t), &recordedService{n: 30}
 		ctx, kill := context.WithCancel(t.Context())
-		to.Before = func(kind string) (int, bool) {
+		to.Before(func(kind string) (int, bool) {
 			if kind == "session" {
 				kill()
 				return http.StatusServiceUnavailable, false
 			}
 			return 0, false
-		}
+		})
 		if _, err := loadInto(ctx, t, s, to, nil); err == nil || !strings.Contains(err.Error(), "interrupted\nincomplete: 0 entries were loaded this time; the same command goes on") {
 			t.Fatalf("%s: %v", name, err)
 		}
-		to.Before, s.removed = nil, removed
+		to.Before(nil)
+		s.removed = removed
 		if _, err := loadInto(t.Context(), t, s, to, nil); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -294,17 +305,17 @@ func TestEntriesThatWereRemovedWhileALoadWasInterrupted(t *testing.T) {
 func TestALoadThatBigQueryRefusesIsTriedAnewTheNextTime(t *testing.T) {
 	to, s := bigquerytest.New(t), &recordedService{n: 30}
 	strict := map[string]any{}
-	to.Before = func(kind string) (int, bool) {
+	to.Before(func(kind string) (int, bool) {
 		if kind == "session" { // somebody adds a column that must not be empty
 			to.Change("t", map[string]any{"schema": map[string]any{"fields": append(fieldsOf(to), map[string]any{"name": "extra", "type": "STRING", "mode": "REQUIRED"})}})
 		}
 		return 0, false
-	}
+	})
 	_, err := loadInto(t.Context(), t, s, to, nil)
 	if err == nil || !strings.Contains(err.Error(), "BigQuery says invalid: missing required field: extra") {
 		t.Fatal(err)
 	}
-	to.Before = nil
+	to.Before(nil)
 	strict["fields"] = fieldsOf(to)[:23]
 	to.Change("t", map[string]any{"schema": strict})
 	if _, err := loadInto(t.Context(), t, s, to, nil); err != nil {
@@ -346,15 +357,16 @@ func TestTablesThatAreRefused(t *testing.T) {
 		}, nil, "no longer knows what became of it"},
 		"that another run is loading": {func(to *bigquerytest.Server, s *recordedService) {
 			s.n = 20
-			to.Before = func(kind string) (int, bool) {
-				if kind == "describe" {
-					to.Before = nil
+			changed := false
+			to.Before(func(kind string) (int, bool) {
+				if kind == "describe" && !changed {
+					changed = true
 					state, before, _, _ := stateOf(fmt.Sprint(to.Table("t")["description"]))
 					state.Place = "place-11"
 					to.Change("t", map[string]any{"description": state.describe(before)})
 				}
 				return 0, false
-			}
+			})
 		}, nil, "is another run loading it?"},
 		"in a data set that is not there": {nil, func(o *loadOptions) { o.table.Dataset = "nothere" }, "make it first"},
 		"without a name":                  {nil, func(o *loadOptions) { o.table.Name = "" }, "--table is missing"},

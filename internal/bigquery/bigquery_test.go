@@ -81,7 +81,7 @@ func TestAnUploadGoesOnWhereItBroke(t *testing.T) {
 			s := bigquerytest.New(t)
 			c := clientOf(t, s)
 			n := 0
-			s.Before = func(string) (int, bool) {
+			s.Before(func(string) (int, bool) {
 				if n++; n%often != 0 {
 					return 0, false
 				}
@@ -89,13 +89,13 @@ func TestAnUploadGoesOnWhereItBroke(t *testing.T) {
 					return 0, true
 				}
 				return http.StatusBadGateway, false
-			}
+			})
 			load := Load{ID: "a", Table: table, Location: "EU"}
 			rows := rowsFrom(0, 100)
 			if err := c.Upload(t.Context(), load, rows, rows.Size()); err != nil {
 				t.Errorf("every %d, answers lost %t: %v", often, lost, err)
 			}
-			s.Before = nil
+			s.Before(nil)
 			if n, err := c.Wait(t.Context(), load); n != 100 || err != nil {
 				t.Errorf("every %d, answers lost %t: %d rows, %v", often, lost, n, err)
 			}
@@ -103,7 +103,7 @@ func TestAnUploadGoesOnWhereItBroke(t *testing.T) {
 	}
 	s := bigquerytest.New(t)
 	c := clientOf(t, s)
-	s.Before = func(string) (int, bool) { return http.StatusServiceUnavailable, false }
+	s.Before(func(string) (int, bool) { return http.StatusServiceUnavailable, false })
 	rows := rowsFrom(0, 100)
 	if err := c.Upload(t.Context(), Load{ID: "a", Table: table}, rows, rows.Size()); err == nil || !strings.Contains(err.Error(), "BigQuery says backendError: refused by the test") {
 		t.Errorf("for ever: %v", err)

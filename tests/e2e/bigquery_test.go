@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ocelot-log/ocelot/internal/bigquery/bigquerytest"
 )
@@ -33,20 +34,31 @@ func TestALoadIntoBigQueryThatWasKilledGoesOnAndHasEachEntryOnce(t *testing.T) {
 	command := []string{"export", "bigquery", "session_id:load-walk", "--url", s.URL, "--token", s.Token, "--project", "p", "--dataset", "d", "--table", "t", "--endpoint", to.URL}
 
 	for _, kind := range []string{"describe", "session", "put", "job"} { // a table that is made says in its description how far it is
-		cmd := s.own.Command(command...)
-		var kill sync.Once
-		to.Before = func(k string) (int, bool) {
-			lost := k == kind
-			if lost {
-				kill.Do(func() { _ = cmd.Process.Kill() }) // Run sees how it ended
+		reached := make(chan struct{})
+		var once sync.Once
+		to.Before(func(k string) (int, bool) {
+			if k == kind {
+				once.Do(func() { close(reached) })
 			}
-			return 0, lost
+			return 0, k == kind
+		})
+		cmd := s.own.Command(command...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
 		}
-		if err := cmd.Run(); err == nil || !strings.Contains(err.Error(), "killed") {
+		select {
+		case <-reached:
+		case <-time.After(30 * time.Second):
+			t.Errorf("it came to no %s", kind)
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
 			t.Fatalf("it was to be killed at a %s: %v", kind, err)
 		}
 	}
-	to.Before = nil
+	to.Before(nil)
 	whole := func(says string) {
 		t.Helper()
 		out, err := s.own.Run(nil, command...)

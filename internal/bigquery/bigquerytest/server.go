@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,13 +21,13 @@ import (
 // Server is a BigQuery with one data set, d of the project p.
 type Server struct {
 	URL string
-	// Before is asked before each request, whose kind is get, create, describe, session, put, status or job. A status refuses it; lost
-	// does it and breaks the connection in place of an answer.
-	Before func(kind string) (status int, lost bool)
 	// Looks is how often a job is looked at before it is over.
 	Looks int
 
-	t        testing.TB
+	t      testing.TB
+	asking sync.Mutex
+	before func(kind string) (status int, lost bool)
+
 	mu       sync.Mutex
 	tables   map[string]map[string]any
 	rows     map[string][]map[string]any
@@ -55,18 +57,35 @@ func New(t testing.TB) *Server {
 	return s
 }
 
+// Before sets what is asked before each request, one at a time; its kind is get, create, describe, session, put, status or job. A
+// status refuses the request; lost does it and breaks the connection in place of an answer. Nil asks nothing.
+func (s *Server) Before(ask func(kind string) (status int, lost bool)) {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	s.before = ask
+}
+
+func (s *Server) ask(kind string) (status int, lost bool) {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	if s.before == nil {
+		return 0, false
+	}
+	return s.before(kind)
+}
+
 // Rows are the rows of a table, in the order in which they were loaded.
 func (s *Server) Rows(table string) []map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.rows[table]
+	return slices.Clone(s.rows[table])
 }
 
 // Table is what is known of a table; nil where there is none.
 func (s *Server) Table(table string) map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tables[table]
+	return maps.Clone(s.tables[table])
 }
 
 // Change changes what is known of a table, as somebody else would; nil removes the table.
@@ -87,18 +106,11 @@ func (s *Server) Change(table string, values map[string]any) {
 	s.touch(table)
 }
 
-// Forget makes it as if no job had ever been.
-func (s *Server) Forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.jobs)
-}
-
 // Seen are the kinds of all requests so far.
 func (s *Server) Seen() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.seen...)
+	return slices.Clone(s.seen)
 }
 
 func (s *Server) touch(table string) {
@@ -121,13 +133,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.t.Errorf("%s %s has credentials that are for Google only", r.Method, r.URL.Path)
 	}
 	kind := kindOf(r)
-	lost := false
-	if s.Before != nil {
-		var status int
-		if status, lost = s.Before(kind); status != 0 {
-			refuse(w, status, "backendError", "refused by the test")
-			return
-		}
+	status, lost := s.ask(kind)
+	if status != 0 {
+		refuse(w, status, "backendError", "refused by the test")
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
