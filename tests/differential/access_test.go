@@ -48,7 +48,7 @@ func (w *twins) walk(steps []step) {
 				kept[side]["cookie"] = cookie
 			}
 		}
-		w.api.check(w.t, s.method, w.api.route(s.method, s.target), a)
+		w.api.check(w.t, s.method, w.api.Route(s.method, s.target), a)
 		if words := sameHead(a); words != "" || a[0].status != s.status {
 			w.report.differs(s.request, a, "%s; want %d", words, s.status)
 		}

@@ -34,7 +34,7 @@ func (w *twins) count(ctx context.Context, all []request) counting {
 			w.t.Errorf("%s: %v", r, err)
 			return
 		}
-		w.api.check(w.t, r.method, w.api.route(r.method, r.target), a)
+		w.api.check(w.t, r.method, w.api.Route(r.method, r.target), a)
 		mu.Lock()
 		defer mu.Unlock()
 		c.all++

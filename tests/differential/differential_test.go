@@ -138,7 +138,7 @@ func (w *twins) exchange(ctx context.Context, r request) [2]answer {
 		w.t.Errorf("%s: %v", r, err)
 		return a
 	}
-	w.api.check(w.t, r.method, w.api.route(r.method, r.target), a)
+	w.api.check(w.t, r.method, w.api.Route(r.method, r.target), a)
 	if words := sameHead(a); words != "" {
 		w.report.differs(r, a, "%s", words)
 		return a
@@ -461,7 +461,7 @@ var outOfReach = []string{" 408", " 429", " 503", " 504", " 507", "/api/v1/sessi
 
 // checkCoverage asserts that each answer of the description was seen and was as described.
 func (w *twins) checkCoverage() {
-	for _, what := range w.api.unseen() {
+	for _, what := range w.api.Unseen() {
 		if !slices.ContainsFunc(outOfReach, func(status string) bool { return strings.HasSuffix(what, status) }) {
 			w.t.Errorf("no answer was seen of %s", what)
 		}

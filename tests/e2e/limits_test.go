@@ -34,7 +34,7 @@ func TestTwoAPIsHoldALimitTogether(t *testing.T) {
 	for i := range clients {
 		wg.Go(func() {
 			for n := i; time.Since(began) < lasts; n++ {
-				a, err := service.Client{URL: urls[n%2], Token: tokens[i]}.Do(t.Context(), http.MethodPost, "/api/v1/logs/bulk", body, "Content-Type: application/x-ndjson")
+				a, err := described(t, urls[n%2], tokens[i]).Do(t.Context(), http.MethodPost, "/api/v1/logs/bulk", body, "Content-Type: application/x-ndjson")
 				switch {
 				case err != nil:
 					t.Error(err)
@@ -56,7 +56,7 @@ func TestTwoAPIsHoldALimitTogether(t *testing.T) {
 	if over > 10 || over < -10 {
 		t.Errorf("%+.1f %%", over)
 	}
-	c := service.Client{Token: s.Token("default", "reader")}
+	c := described(t, "", s.Token("default", "reader"))
 	for _, c.URL = range urls {
 		service.Eventually(t, 10*time.Second, func() (bool, string) {
 			a, err := c.Do(t.Context(), http.MethodGet, "/api/v1/usage", nil)

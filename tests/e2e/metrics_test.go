@@ -48,7 +48,7 @@ func TestTheDeadLetterQueueAndAllLevelsAreWatchedByEveryProcess(t *testing.T) {
 
 func TestARequestIsFollowedThroughTheLogsByItsTrace(t *testing.T) {
 	system := service.Deploy(t, service.NewServers(t), 1, "LOG_LEVEL=debug")
-	client := service.Client{URL: system.URL, Token: system.Token("default", "writer")}
+	client := described(t, system.URL, system.Token("default", "writer"))
 	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
 	a, err := client.Do(t.Context(), http.MethodPost, "/api/v1/logs", []byte(`{"message":"followed"}`), "traceparent: 00-"+id+"-00f067aa0ba902b7-01")
 	if err != nil || a.Status != http.StatusAccepted {

@@ -155,7 +155,7 @@ func (s *stream) send(t *testing.T, n int, beside func(i int)) (slowest time.Dur
 func TestPoisonGoesToQuarantineAndHoldsNobodyUp(t *testing.T) {
 	servers := service.NewServers(t)
 	system := service.Deploy(t, servers, 2)
-	s := &stream{client: service.Client{URL: system.URL, Token: system.Token("default", "admin")}, accepted: map[logentry.ID]time.Time{}, recorded: map[logentry.ID]time.Time{}}
+	s := &stream{client: described(t, system.URL, system.Token("default", "admin")), accepted: map[logentry.ID]time.Time{}, recorded: map[logentry.ID]time.Time{}}
 	changes, err := servers.Collection("entries").Watch(t.Context(), mongo.Pipeline{bson.D{{Key: "$match", Value: bson.D{{Key: "operationType", Value: "insert"}}}}},
 		options.ChangeStream().SetMaxAwaitTime(time.Second))
 	if err != nil {

@@ -59,8 +59,8 @@ func TestNoSecretAndNoEntryIsInAnyOutput(t *testing.T) {
 	} else {
 		system = service.Start(t, t.TempDir(), env...)
 	}
-	admin := service.Client{URL: system.URL, Token: system.Token("default", "admin")}
-	platform := service.Client{URL: system.URL, Token: system.Token("*", "admin")}
+	admin := described(t, system.URL, system.Token("default", "admin"))
+	platform := described(t, system.URL, system.Token("*", "admin"))
 	c["admin's token"], c["platform admin's token"] = admin.Token, platform.Token
 
 	// do sends a request; what is not a success must show none of the canaries.
@@ -103,14 +103,14 @@ func TestNoSecretAndNoEntryIsInAnyOutput(t *testing.T) {
 	}
 	cookie, _, _ := strings.Cut(session.Header.Get("Set-Cookie"), ";")
 	_, c["cookie"], _ = strings.Cut(cookie, "=")
-	writer, reader, nobody := service.Client{URL: system.URL, Token: c["API key"]}, service.Client{URL: system.URL, Token: c["issued token"]}, service.Client{URL: system.URL}
+	writer, reader, nobody := described(t, system.URL, c["API key"]), described(t, system.URL, c["issued token"]), described(t, system.URL, "")
 	s.look("the list of keys", string(do(admin, 200, "GET", "/api/v1/tenants/default/keys", "").Body))
 	s.look("the list of tokens", string(do(admin, 200, "GET", "/api/v1/tokens", "").Body))
 
 	// Entries, good and bad.
 	good := fmt.Sprintf(`{"message":"%s","user_id":"%s","event_id":"1","metadata":{"db_password":"%s","note":"%s"}}`, c["message"], c["user"], c["password in metadata"], c["value of metadata"])
 	id := made(do(writer, 202, "POST", "/api/v1/logs", good), "id")
-	do(service.Client{URL: system.URL, Token: c["key of the settings"]}, 202, "POST", "/api/v1/logs", good)
+	do(described(t, system.URL, c["key of the settings"]), 202, "POST", "/api/v1/logs", good)
 	forged := `{"message":"line\r\n{\"level\":\"error\",\"msg\":\"` + c["message"] + `\"}\u001b[2J"}`
 	do(writer, 202, "POST", "/api/v1/logs", forged)
 	for _, bad := range []string{`{"message":"m","severity":"%s"}`, `{"message":"m","timestamp":"%s"}`, `{"message":"m","ip_address":"%s"}`, `{"message":"m","trace_id":"%s"}`,

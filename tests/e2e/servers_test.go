@@ -19,7 +19,7 @@ func TestOneProcessWithItsQueueInAFileWritesToServers(t *testing.T) {
 	servers := service.NewServers(t)
 	env := slices.DeleteFunc(servers.Env(), func(kv string) bool { return strings.HasPrefix(kv, "SQS_") })
 	s := service.Start(t, t.TempDir(), env...)
-	c := service.Client{URL: s.URL, Token: s.Token("default", "admin")}
+	c := described(t, s.URL, s.Token("default", "admin"))
 	const batches, size = 20, 100
 	for n := range batches {
 		var b strings.Builder
@@ -44,7 +44,7 @@ func TestOneProcessWithItsQueueInAFileWritesToServers(t *testing.T) {
 		}
 		return len(recorded) == batches*size && len(indexed) == batches*size, fmt.Sprintf("%d in the record, %d in the index", len(recorded), len(indexed))
 	})
-	page, err := service.Client{URL: s.URL, Token: c.Token}.Search(t.Context(), map[string][]string{"q": {"mixed"}, "total": {"exact"}})
+	page, err := described(t, s.URL, c.Token).Search(t.Context(), map[string][]string{"q": {"mixed"}, "total": {"exact"}})
 	if err != nil || page.Meta.Pagination.Total != batches*size || page.Meta.Source != "index" {
 		t.Errorf("%d found in the %s, %v", page.Meta.Pagination.Total, page.Meta.Source, err)
 	}
@@ -93,7 +93,7 @@ func TestTenantsAreMadeInTheRecordThatTheSettingsName(t *testing.T) {
 	if err != nil || !strings.Contains(out, "acme") || !strings.Contains(out, "default") {
 		t.Errorf("%s %v", out, err)
 	}
-	c := service.Client{URL: s.URL, Token: s.Token("acme", "admin")}
+	c := described(t, s.URL, s.Token("acme", "admin"))
 	if a, err := c.Do(t.Context(), http.MethodPost, "/api/v1/logs", []byte(`{"message":"of acme"}`)); err != nil || a.Status != http.StatusAccepted {
 		t.Fatalf("%v, %d %s", err, a.Status, a.Body)
 	}

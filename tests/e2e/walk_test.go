@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ocelot-log/ocelot/tests/contract"
 	"github.com/ocelot-log/ocelot/tests/service"
 )
 
@@ -26,9 +27,23 @@ type system struct {
 	own *service.System
 }
 
+// described is a client whose every answer must be as docs/openapi.yaml says.
+func described(t *testing.T, url, token string) service.Client {
+	t.Helper()
+	api, err := contract.API()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service.Client{URL: url, Token: token, Check: func(method, target string, a service.Answer) {
+		if err := api.Check(method, api.Route(method, target), a.Status, a.Header, a.Body); err != nil {
+			t.Errorf("the description has another answer to %s %s: %v\n  %d %.1000s", method, target, err, a.Status, a.Body)
+		}
+	}}
+}
+
 func start(t *testing.T) *system {
 	s := service.New(t)
-	return &system{service.Client{URL: s.URL, Token: s.Token("default", "admin")}, s}
+	return &system{described(t, s.URL, s.Token("default", "admin")), s}
 }
 
 func (s *system) count(t *testing.T, params url.Values) int64 {

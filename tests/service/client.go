@@ -16,6 +16,9 @@ import (
 // Client speaks HTTP to a service, wherever it runs.
 type Client struct {
 	URL, Token string
+
+	// Check, if set, sees every answer, and what it is to: the method, and the path with its query.
+	Check func(method, target string, a Answer)
 }
 
 // Answer is what came back.
@@ -47,7 +50,11 @@ func (c Client) Do(ctx context.Context, method, path string, body []byte, header
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	return Answer{res.StatusCode, res.Header, b}, err
+	a := Answer{res.StatusCode, res.Header, b}
+	if err == nil && c.Check != nil {
+		c.Check(method, path, a)
+	}
+	return a, err
 }
 
 // Page is an answer of a search.
