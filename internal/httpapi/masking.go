@@ -24,6 +24,9 @@ type hitBody struct {
 	Pointer string `json:"pointer"` // into the entry as sent
 }
 
+// maxSamples is how many entries a dry run takes.
+const maxSamples = 100
+
 // testMasking shows what rules would do to sample entries: those of the body, else the tenant's own. It keeps nothing.
 func (s *Server) testMasking(k *call) error {
 	var sent struct {
@@ -46,7 +49,7 @@ func (s *Server) testMasking(k *call) error {
 			return &fault.Error{Kind: fault.Invalid, Code: "masking_invalid", Detail: "some rules are not valid", Problems: below("/rules", problems)}
 		}
 	}
-	entries, err := logentry.Decode(sent.Entries, logentry.Bulk, logentry.Options{MaxFutureSkew: s.cfg.MaxFutureSkew, Reserved: logentry.OwnService})
+	entries, err := logentry.Decode(sent.Entries, logentry.Bulk, logentry.Options{MaxFutureSkew: s.cfg.MaxFutureSkew, Reserved: logentry.OwnService, MaxEntries: maxSamples})
 	if err != nil {
 		f := fault.Of(decodeFault(err))
 		f.Problems = below("/entries", f.Problems)

@@ -27,6 +27,11 @@ func TestADryRunShowsWhatRulesDo(t *testing.T) {
 		"no entries":                       {`{"rules":[]}`, 422, `"pointer":"/entries","code":"required"`},
 		"an empty list":                    {`{"entries":[]}`, 422, `"pointer":"/entries","code":"batch_empty"`},
 		"something else":                   {`{"entries":{"message":"m"}}`, 422, `"pointer":"/entries","code":"field_wrong_type"`},
+		"a text that is null":              {`{"rules":[{"pattern":null,"builtin":"email","action":"mask"}],"entries":[{"message":"m"}]}`, 422, `"pointer":"/rules/0/pattern","code":"field_wrong_type"`},
+		"rules that are null":              {`{"rules":null,"entries":[{"message":"m"}]}`, 200, `"hits":[]`},
+		"a name with a control character":  {`{"rules":[{"name":"\u0084","builtin":"email","action":"mask"}],"entries":[{"message":"m"}]}`, 422, `"pointer":"/rules/0/name","code":"rule_name_invalid"`},
+		"null":                             {`null`, 422, `"code":"field_wrong_type"`},
+		"more entries than it takes":       {`{"entries":[` + strings.Repeat(`{"message":"m"},`, 100) + `{"message":"m"}]}`, 413, `"code":"batch_too_large"`},
 		"a field that is not known":        {`{"entries":[],"x":1}`, 400, `unknown_field`},
 	} {
 		a := w.do(t, admin, http.MethodPost, path, c.body)

@@ -147,9 +147,13 @@ func (s *Server) newEngine() *gin.Engine {
 	e.UseEscapedPath, e.UnescapePathValues = true, false // an escaped path is another path
 	e.Use(s.around)
 	e.NoRoute(s.lost(errNoRoute))
-	e.NoMethod(s.lost(errNoMethod))
+	noMethod := s.allowing(ownMethods(routes))
+	e.NoMethod(noMethod)
 	for _, r := range routes {
 		e.Handle(r.method, r.path, s.serve(r))
+	}
+	for _, r := range shadowed(routes) {
+		e.Handle(r.method, r.path, noMethod)
 	}
 	return e
 }

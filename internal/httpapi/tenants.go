@@ -112,7 +112,10 @@ func (s *Server) readSmall(k *call, v any, types ...string) error {
 	if len(body) == 0 {
 		return fault.New(fault.Malformed, "body_empty", "the body is empty; send a JSON object")
 	}
-	err = json.Unmarshal(body, v, json.RejectUnknownMembers(true))
+	if jsontext.Value(body).Kind() == 'n' { // which would be read as an object without members
+		return fault.New(fault.Invalid, "field_wrong_type", "the body is null; send a JSON object")
+	}
+	err = json.Unmarshal(body, v, json.RejectUnknownMembers(true), noNullText)
 	switch semantic, ok := errors.AsType[*json.SemanticError](err); {
 	case err == nil:
 		return nil
@@ -125,6 +128,14 @@ func (s *Server) readSmall(k *call, v any, types ...string) error {
 	}
 	return fault.New(fault.Malformed, "json_invalid", "the body is not one valid JSON document in UTF-8")
 }
+
+// noNullText refuses null where a text must be; what may be null is a pointer.
+var noNullText = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, _ *string) error {
+	if d.PeekKind() == 'n' {
+		return errors.New("null is no text")
+	}
+	return errors.ErrUnsupported
+}))
 
 // atField is a wrong value.
 func atField(pointer, code, message string) error {

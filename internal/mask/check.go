@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 )
@@ -39,7 +40,7 @@ func Check(rules []Rule) []fault.Problem {
 }
 
 func (r Rule) check(add func(member, code, message string)) {
-	if len(r.Name) > maxNameBytes || strings.ContainsFunc(r.Name, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+	if len(r.Name) > maxNameBytes || strings.ContainsFunc(r.Name, unicode.IsControl) {
 		add("name", "rule_name_invalid", "a rule's name has at most 100 bytes, none of them control characters")
 	}
 	set := 0
