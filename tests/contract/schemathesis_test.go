@@ -96,7 +96,7 @@ func TestRequestsMadeFromTheDescriptionFindNothingWrong(t *testing.T) {
 			if c.filled {
 				fill(t, service.Client{URL: s.URL, Token: token})
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 			defer cancel()
 			run := exec.CommandContext(ctx, "python3", append([]string{"-c", "from schemathesis.cli import schemathesis; schemathesis()", "--config-file", filepath.Join(here, "schemathesis.toml"),
 				"run", filepath.Join(here, "../../docs/openapi.yaml"), "--url", s.URL, "--header", "Authorization: Bearer " + token, "--checks", "all", "--max-examples", "3", "--seed", "1",
