@@ -5,6 +5,9 @@ import "github.com/ocelot-log/ocelot/internal/query"
 // SetMaxSlots makes buckets small, before anything is added.
 func (x *SQLite) SetMaxSlots(n int64) { x.maxSlots = n }
 
+// SetOldAtOnce makes a purge of old entries write a segment anew for few of them at a time.
+func (x *SQLite) SetOldAtOnce(n int) { x.atOnce = n }
+
 // Spill is how many buckets rows have gone behind their own.
 func (x *SQLite) Spill() int64 { return x.spill.Load() }
 

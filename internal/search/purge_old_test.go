@@ -129,6 +129,7 @@ func TestSQLiteIsWellFormedAfterAPurgeOfWhatIsOldAndHasNoBytesOfIt(t *testing.T)
 	}
 	checkFile(t, path)
 	x = open()
+	x.SetOldAtOnce(70) // so that a segment is written several times
 	if n := purgeOld(t, x, "gone", before, func() {}); removed+n != int64(old) {
 		t.Errorf("%d entries were removed before the crash and %d after it, want %d together", removed, n, old)
 	}

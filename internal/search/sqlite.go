@@ -43,6 +43,7 @@ type SQLite struct {
 	merges    []*merge
 	purge     *purging
 	hunt      *hunt // for old entries to purge
+	atOnce    int   // rows of old entries that a segment is rewritten for
 	secret    bool  // garbage holds what a purge left out
 	garbage   []int // ids of segments whose pages are still there
 	lastRow   int64 // the highest
@@ -76,7 +77,7 @@ func NewSQLite(path string, cfg SQLiteConfig) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &SQLite{db: db, memory: path == ":memory:", maxSlots: maxSlots, builder: newBuilder(), line: newLine()}
+	x := &SQLite{db: db, memory: path == ":memory:", maxSlots: maxSlots, atOnce: oldAtOnce, builder: newBuilder(), line: newLine()}
 	x.builders.New = func() any { return newBuilder() }
 	if err := db.Write(context.Background(), x.load); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -16,8 +16,8 @@ import (
 // forget it, since a row with terms and without a doc would be a wrong place in a page.
 
 // oldAtOnce is how many rows a segment is rewritten for at a time: docs of so many are overwritten in one transaction,
-// about 16 MB.
-const oldAtOnce = 500_000
+// about 6 MB, for which Adds wait.
+const oldAtOnce = 200_000
 
 // hunt is how far the looking for old entries has come.
 type hunt struct {
@@ -41,7 +41,7 @@ func (x *SQLite) purgeOldStep(c *sqlite.Conn, tenantID string, num, before int64
 		x.hunt = &hunt{tenantID: tenantID, before: before, clean: map[int]bool{}}
 	}
 	if x.purge == nil {
-		at, err := x.hunt.step(c, x.structure.segments, appendTenant([]byte{mainIndex}, num))
+		at, err := x.hunt.step(c, x.structure.segments, appendTenant([]byte{mainIndex}, num), x.atOnce)
 		switch {
 		case err != nil:
 			return 0, false, err
@@ -87,7 +87,7 @@ const (
 
 // step looks at some rows, and returns where the first segment stands that has old entries once all of them, or as
 // many as are taken at once, are in h.old.
-func (h *hunt) step(c *sqlite.Conn, segments []segment, prefix []byte) (int, error) {
+func (h *hunt) step(c *sqlite.Conn, segments []segment, prefix []byte, most int) (int, error) {
 	for rows := 0; rows < purgeRows; {
 		if h.reader != nil && !slices.ContainsFunc(segments, func(g segment) bool { return g.id == h.reader.id }) {
 			h.forget(h.reader.id) // it was merged meanwhile
@@ -113,7 +113,7 @@ func (h *hunt) step(c *sqlite.Conn, segments []segment, prefix []byte) (int, err
 		}
 		r := h.reader
 		r.fetch = fetchFrom(c)
-		for more := true; more && len(h.old) < oldAtOnce; rows++ {
+		for more := true; more && len(h.old) < most; rows++ {
 			if rows >= purgeRows {
 				return unfinished, nil
 			}
