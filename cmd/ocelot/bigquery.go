@@ -18,7 +18,8 @@ const bigQueryLong = `Loads what a query finds into a table of BigQuery, and the
 waited, and also when a run was interrupted. The query is that of search; none takes everything.
 
 The table is made if it is not there, with the columns of the format bigquery-schema, in partitions of their timestamp. How far it is
-stands in its description: leave that line, and always use the same query, columns and times. One run at a time.
+stands in its description: leave that line, and always use the same query, columns and times. One run at a time. Leave now out of the
+query: what it does not find when its turn comes is not looked at again.
 
 Rows go in by load jobs, which cost nothing. Credentials are the machine's own for Google (gcloud auth application-default login, or
 GOOGLE_APPLICATION_CREDENTIALS); they need BigQuery Data Editor on the data set and BigQuery Job User on the project.`

@@ -223,7 +223,7 @@ func (l *loading) gather(ctx context.Context, until string) (b *stretch, err err
 		rows, next, err := x.one(ctx)
 		switch r, refused := errors.AsType[*refusal](err); {
 		case refused && r.Code == "cursor_invalid":
-			return b, fmt.Errorf("the service does not know how far %s is: it is of another tenant, the query says now, or the record is another one than it was; load into a new table\n%w", l.o.table, err)
+			return b, fmt.Errorf("the service does not know how far %s is: it is of another tenant, or the record or its secret is another one than it was; load into a new table\n%w", l.o.table, err)
 		case err != nil:
 			return b, err
 		case x.place == "":

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -10,10 +12,25 @@ import (
 // maxSealed is the longest sealed text that is looked at.
 const maxSealed = 512
 
-// Seal signs something that a client keeps and brings back with the same question, for one purpose: who opens it for
-// another, or with another binding, does not get it. Unlike a cursor's place it may have any length up to 255 bytes.
+// Seal signs and hides something that a client keeps and brings back with the same question, for one purpose: who opens it for
+// another, or with another binding, does not get it. The client can't read it: a place in the record tells of what others recorded.
+// The same has the same text. Unlike a cursor's place it may have any length up to 255 bytes.
 func (c *Cursors) Seal(purpose string, payload []byte, binding string) string {
-	return base64.RawURLEncoding.EncodeToString(append(c.sealing(purpose, payload, binding), payload...))
+	b := append(c.sealing(purpose, payload, binding), payload...)
+	c.hide(b)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// hide changes what is behind the signature to what nobody can read, and back: the signature, which is another one for every payload, is
+// what the key's stream begins with.
+func (c *Cursors) hide(b []byte) {
+	mac := hmac.New(sha256.New, c.key)
+	mac.Write([]byte("hide\x00"))
+	block, err := aes.NewCipher(mac.Sum(nil))
+	if err != nil {
+		panic(err) // a key of 32 bytes is one
+	}
+	cipher.NewCTR(block, b[:sealSize]).XORKeyStream(b[sealSize:], b[sealSize:])
 }
 
 // Open gives back what Seal was given with the same purpose and binding. Anything else is a fault of kind Malformed,
@@ -23,7 +40,10 @@ func (c *Cursors) Open(purpose, sealed, binding string) ([]byte, error) {
 		return nil, cursorFault(codeCursor, badCursor)
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
-	if err != nil || len(b) < sealSize || !hmac.Equal(b[:sealSize], c.sealing(purpose, b[sealSize:], binding)) {
+	if err != nil || len(b) < sealSize {
+		return nil, cursorFault(codeCursor, badCursor)
+	}
+	if c.hide(b); !hmac.Equal(b[:sealSize], c.sealing(purpose, b[sealSize:], binding)) {
 		return nil, cursorFault(codeCursor, badCursor)
 	}
 	return b[sealSize:], nil
