@@ -209,6 +209,7 @@ func TestWhereCredentialsAre(t *testing.T) {
 	}
 }
 
+// TestACachedTokenExpires is A9 to the second, by a clock that stands still.
 func TestACachedTokenExpires(t *testing.T) {
 	a := newAuthenticator(t)
 	now := time.Now()
