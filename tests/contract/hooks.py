@@ -141,10 +141,10 @@ def rules_of_urls(case):
     for since, until in (("start_time", "end_time"), ("from_ts", "to_ts")):
         if since in query:
             query.pop(until, None)
-    # Groups are of metrics; only NDJSON has marks; how many buckets there are hangs on the entries.
+    # Groups are of metrics; only NDJSON has marks, and not as it was recorded; how many buckets there are hangs on the entries.
     if "metrics" not in query:
         query.pop("group_by", None)
-    if query.get("format", "ndjson") != "ndjson":
+    if query.get("format", "ndjson") != "ndjson" or query.get("sort") == "recorded":
         query.pop("marks", None)
     if query.get("interval") not in (None, "off"):
         query["interval"] = "auto"
