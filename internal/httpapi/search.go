@@ -41,10 +41,15 @@ func (s *Server) searchLogs(k *call) error {
 	if err != nil {
 		return err
 	}
-	q, err := query.FromParams(params, started)
+	q, err := query.FromParams(params, started, highlightParam)
 	if err != nil {
 		return err
 	}
+	highlight, err := highlighted(params)
+	if err != nil {
+		return err
+	}
+	asked := q.Where // without what bounds the credentials
 	q = scoped(k, q)
 	found, err := s.pageOf(k, &q, params)
 	if err != nil {
@@ -56,6 +61,12 @@ func (s *Server) searchLogs(k *call) error {
 	}
 	if err := s.audited(k, audit.Event{Action: audit.Read, ResourceType: "entries", Params: params, Count: len(found.records), Took: time.Since(started), Source: found.source}); err != nil {
 		return err
+	}
+	b = append(b, `,"meta":{`...)
+	if highlight {
+		if b, err = appendHighlights(b, asked, found.records); err != nil {
+			return err
+		}
 	}
 	b = appendMeta(b, q, found.Page, len(found.Hits)-len(found.records), found.source, found.next, time.Since(started))
 	return reply(k.Context, http.StatusOK, b)
@@ -150,10 +161,10 @@ func appendRecord(b []byte, r *logentry.Record, slug string) ([]byte, error) {
 	return export.AppendRecord(b, r, slug)
 }
 
-// appendMeta appends the rest of a search's answer and closes it. A page that was reached by cursor has no number.
+// appendMeta appends the rest of a search's meta and closes it and the answer. A page that was reached by cursor has no number.
 // expired is how many entries of the page the record does not have any more.
 func appendMeta(b []byte, q query.Query, page query.Page, expired int, source, next string, took time.Duration) []byte {
-	b = append(b, `,"meta":{"took_ms":`...)
+	b = append(b, `"took_ms":`...)
 	b = strconv.AppendInt(b, took.Milliseconds(), 10)
 	b = append(b, `,"source":"`...)
 	b = append(b, source...)

@@ -181,7 +181,7 @@ func FuzzSearch(f *testing.F) {
 	w := newWorld(f)
 	w.put(f, "acme", logentry.Entry{Message: "card declined", Service: "billing"})
 	header := authHeader(f, "acme", "reader")
-	for _, seed := range []string{"", "q=card", "q=service:billing+-x*", "a=1;b=2", "%zz", "limit=0", "cursor=abc", "start_time=now-1h&end_time=now", "q=%28a+OR+b%29", "service=!x&service=y*", "token=x"} {
+	for _, seed := range []string{"", "q=card", "q=service:billing+-x*", "a=1;b=2", "%zz", "limit=0", "cursor=abc", "start_time=now-1h&end_time=now", "q=%28a+OR+b%29", "service=!x&service=y*", "q=card+-x&highlight=true", "token=x"} {
 		f.Add(seed, "0199c1f0-8a4e-7c3b-9f00-2f1d3c4b5a69")
 	}
 	f.Fuzz(func(t *testing.T, raw, id string) {

@@ -86,7 +86,10 @@ func wrongInSearch(search string) []fault.Problem {
 		if len(params["cursor"]) > 0 {
 			return bad("a view begins with the first page; leave cursor out")
 		}
-		_, err = query.FromParams(params, time.Now())
+		_, err = query.FromParams(params, time.Now(), highlightParam)
+	}
+	if err == nil {
+		_, err = highlighted(params)
 	}
 	if err == nil {
 		return nil

@@ -45,8 +45,8 @@ func TestTheLifeOfAView(t *testing.T) {
 	if a := w.do(t, ada, http.MethodGet, viewsPath, ""); string(a.body) != `{"data":[],"meta":{}}` {
 		t.Errorf("none yet: %s", a.body)
 	}
-	v := made[view](t, w.do(t, ada, http.MethodPost, viewsPath, `{"name":"declined","search":"q=card%20declined&severity=ERROR&metadata.region=eu"}`), http.StatusCreated)
-	if v.ID == "" || v.Name != "declined" || v.Search != "q=card%20declined&severity=ERROR&metadata.region=eu" || v.Shared || v.CreatedBy != "ada" || time.Since(v.CreatedAt) > time.Minute {
+	v := made[view](t, w.do(t, ada, http.MethodPost, viewsPath, `{"name":"declined","search":"q=card%20declined&severity=ERROR&metadata.region=eu&highlight=true"}`), http.StatusCreated)
+	if v.ID == "" || v.Name != "declined" || v.Search != "q=card%20declined&severity=ERROR&metadata.region=eu&highlight=true" || v.Shared || v.CreatedBy != "ada" || time.Since(v.CreatedAt) > time.Minute {
 		t.Fatalf("made: %+v", v)
 	}
 	made[view](t, w.do(t, ada, http.MethodPost, viewsPath, `{"name":"all","search":""}`), http.StatusCreated)

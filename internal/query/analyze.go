@@ -66,7 +66,7 @@ func (w *walker) value(path string, names, nesting int) bool {
 			return true
 		}
 		text, kind := w.cut(w.s[start:end], escaped)
-		return w.yield(Pair{Path: path, Kind: kind, Text: text})
+		return w.yield(Pair{Path: path, Kind: kind, Text: text, number: w.pairs})
 	case 0:
 		return false
 	}
@@ -85,7 +85,7 @@ func (w *walker) value(path string, names, nesting int) bool {
 	if w.s[start] > '9' { // no number begins with a letter
 		kind = PairLiteral
 	}
-	return w.yield(Pair{Path: path, Kind: kind, Text: w.s[start:w.i]})
+	return w.yield(Pair{Path: path, Kind: kind, Text: w.s[start:w.i], number: w.pairs})
 }
 
 func (w *walker) object(path string, names, nesting int) bool {

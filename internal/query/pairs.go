@@ -21,6 +21,8 @@ type Pair struct {
 	Path string
 	Kind Kind
 	Text string // of a string what it means, otherwise the literal
+
+	number int // of the scalars of the document, from 1
 }
 
 // Pairs calls yield for the scalars of metadata within the bounds, in the order of the document, until yield

@@ -70,7 +70,7 @@ var facets = []string{"severity", "service", "action", "user_id", "resource_type
 func (w *twins) counts(m *maker, questions []question) (all []request) {
 	for i, q := range questions {
 		params := slices.DeleteFunc(slices.Clone(q.params), func(p [2]string) bool {
-			return slices.Contains([]string{"sort", "limit", "skip", "cursor", "total"}, p[0]) && m.IntN(30) > 0
+			return p[0] == "highlight" || slices.Contains([]string{"sort", "limit", "skip", "cursor", "total"}, p[0]) && m.IntN(30) > 0
 		})
 		if i%2 == 0 {
 			var some []string

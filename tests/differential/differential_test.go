@@ -71,7 +71,7 @@ func TestBothSystemsMeanTheSame(t *testing.T) {
 		"entries exported": {exported, 40_000}, "requests accepted": {sent.accepted, 700}, "requests refused": {sent.refused, 900}, "codes of refusals": {len(sent.codes), 30}, "entries": {len(w.kepts[0]), 14_000}, "entries compared with what was sent": {sent.checked, 13_500},
 		"entries collapsed in a batch": {sent.collapsed, 50}, "entries known again": {sent.again, 200}, "questions": {asked.all, 800}, "questions with hits": {asked.hits, 300}, "questions without hits": {asked.none, 80},
 		"questions refused": {asked.refused, 150}, "codes of refused questions": {len(asked.codes), 11}, "questions over pages": {asked.paged, 40}, "questions with more hits than are counted": {asked.uncounted, 10}, "entries in answers": {asked.entries, 50_000},
-		"counts": {counted.counted, 500}, "counts refused": {counted.refused, 200}, "codes of refused counts": {len(counted.codes), 15},
+		"entries with highlights": {int(w.marked.Load()), 200}, "counts": {counted.counted, 500}, "counts refused": {counted.refused, 200}, "codes of refused counts": {len(counted.codes), 15},
 		"questions to the record": {fell.answered, 120}, "entries of its answers": {fell.hits, 8_000}, "questions that only the index answers": {fell.unavailable, 100},
 	} {
 		if n[0] < n[1] {

@@ -273,6 +273,9 @@ func (m *maker) questions(tenant string, n int) (all []question) {
 			add("skip", fmt.Sprint(m.IntN(120)))
 		}
 		m.Shuffle(len(q.params), func(i, j int) { q.params[i], q.params[j] = q.params[j], q.params[i] })
+		if len(all)%3 == 0 {
+			add("highlight", "true")
+		}
 		all = append(all, q)
 	}
 	return all
@@ -314,6 +317,10 @@ func chosen(as string) (all []question) {
 	for _, v := range []string{"bounded", "EXACT", ""} {
 		ask("total", v)
 	}
+	for _, v := range []string{"true", "false", "TRUE", "1", "", "tenant_id"} {
+		ask("highlight", v, "q", "the OR a")
+	}
+	ask("highlight", "true", "highlight", "true")
 	for _, v := range []string{"", "x", "AAAA", "e30", strings.Repeat("A", 4000), "{\"$gt\":1}"} {
 		ask("cursor", v)
 		ask("cursor", v, "skip", "1")

@@ -16,7 +16,8 @@ import (
 type page struct {
 	Data []json.RawMessage `json:"data"`
 	Meta struct {
-		Source     string `json:"source"`
+		Source     string                     `json:"source"`
+		Highlights map[string]json.RawMessage `json:"highlights"`
 		Pagination struct {
 			Total    *int64  `json:"total"`
 			Relation *string `json:"relation"`
@@ -87,6 +88,7 @@ func (w *twins) ask(ctx context.Context, q question, most int, keep bool) (o out
 	byReceipt := strings.HasSuffix(sort, "received_at")
 	newest := sort == "" || strings.HasPrefix(sort, "-")
 	var all [2][]place
+	highlights := [2]map[int]string{{}, {}}
 	var a [2]answer
 	more := true
 	for more && o.pages < most {
@@ -138,6 +140,12 @@ func (w *twins) ask(ctx context.Context, q question, most int, keep bool) (o out
 				}
 				all[side] = append(all[side], at)
 			}
+			for id, marked := range p[side].Meta.Highlights {
+				highlights[side][w.ids.labelOf(side, id)] = string(marked)
+			}
+			if asked := p[side].Meta.Highlights != nil; asked != (q.first("highlight") == "true") {
+				w.report.differs(q, a, "%s has highlights: %v", sideNames[side], asked)
+			}
 		}
 		if x, y := p[0].head(), p[1].head(); x != y {
 			w.report.differs(q, a, "page %d: source, total, relation, size, page, more, entries: %s and %s", o.pages+1, x, y)
@@ -163,6 +171,12 @@ func (w *twins) ask(ctx context.Context, q question, most int, keep bool) (o out
 	if words := sameOrder(all[0], all[1], q.first("skip") != "", more); words != "" {
 		w.report.differs(q, a, "%d pages: %s", o.pages, words)
 	}
+	for label, marked := range highlights[0] {
+		if other, there := highlights[1][label]; !there && !more && len(all[0]) == len(all[1]) || there && other != marked {
+			w.report.differs(q, a, "highlights of entry %d: %s and %s", label, marked, other)
+		}
+	}
+	w.marked.Add(int64(len(highlights[0])))
 	for side := range all {
 		if !inOrder(all[side], newest) {
 			w.report.differs(q, a, "%s is not in order, or has an entry twice", sideNames[side])

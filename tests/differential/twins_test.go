@@ -40,6 +40,7 @@ type twins struct {
 	byLabel []string             // ids of the embedded system
 	sent    map[string]string    // what was sent of an entry, by the same ids
 	sampled atomic.Int64         // answers that could be checked against the description
+	marked  atomic.Int64         // entries with highlights that were compared
 }
 
 var sideNames = [2]string{"embedded", "deployed"}
