@@ -119,14 +119,15 @@ func (p *pace) count(n int, now time.Time) {
 	p.counting, p.counted = now, 0
 }
 
-// rest waits until it is time for the next look, where the last one has reached the end.
-func (p *pace) rest(ctx context.Context, b *bell, found bool) {
+// rest waits until it is time for the next look, where the last one, which began then, has reached the end. Looks begin
+// Poll after each other, but one that took long is followed by some rest too.
+func (p *pace) rest(ctx context.Context, b *bell, began time.Time, found bool) {
 	now := time.Now()
 	if found {
-		p.found, p.word, p.step = now, now, p.cfg.Poll
+		p.found, p.word, p.step = began, now, p.cfg.Poll
 	}
-	wait := p.step
-	if b.heard.Load() && now.Sub(p.word) > awake && wait >= p.cfg.Poll {
+	wait := max(p.step-now.Sub(began), p.step/4)
+	if b.heard.Load() && now.Sub(p.word) > awake && p.step >= p.cfg.Poll {
 		wait = p.cfg.Rest
 	}
 	p.step = min(2*p.step, p.cfg.Poll)

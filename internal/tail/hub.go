@@ -121,6 +121,7 @@ func (h *Hub) follow(ctx context.Context) {
 	pace := newPace(h.cfg)
 	for h.anybody() && ctx.Err() == nil {
 		l.listens(ctx, !pace.busy)
+		began := time.Now()
 		found, err := h.look(ctx)
 		pace.count(found, time.Now())
 		switch {
@@ -128,7 +129,7 @@ func (h *Hub) follow(ctx context.Context) {
 			h.log.Warn("following the record failed; trying again", zap.Error(err))
 			pauseFor(ctx, max(time.Second, h.cfg.Poll))
 		case found < h.cfg.AtOnce:
-			pace.rest(ctx, &h.bell, found > 0)
+			pace.rest(ctx, &h.bell, began, found > 0)
 		}
 	}
 }
