@@ -65,7 +65,7 @@ func TestB7TheTenantIsNoField(t *testing.T) {
 	w := newWorld(t)
 	w.put(t, "zeta", logentry.Entry{Message: "theirs", Service: "zeta"})
 	reader := authHeader(t, "acme", "reader")
-	for _, q := range []string{"q=tenant_id:zeta", "tenant_id=zeta", "_index=x", "sort=tenant_id"} {
+	for _, q := range []string{"q=tenant_id:zeta", "tenant_id=zeta", "_index=x", "sort=tenant_id", "highlight=tenant_id", "highlight.fields=tenant_id"} {
 		if a := w.do(t, reader, http.MethodGet, "/api/v1/logs?"+q, ""); a.status != http.StatusBadRequest {
 			t.Errorf("B7 %s: %d %s", q, a.status, a.body)
 		}

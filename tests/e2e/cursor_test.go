@@ -39,7 +39,7 @@ func TestAWalkGivesWhatWasThereOnceWhileOthersWrite(t *testing.T) {
 				t.Skip(`no servers: make services-up; eval "$(tests/services/services test-env)"`)
 			}
 			own := c.start()
-			s := &system{service.Client{URL: own.URL, Token: own.Token("default", "admin")}, own}
+			s := &system{described(t, own.URL, own.Token("default", "admin")), own}
 			w := &walkWriter{s: s, began: time.Now().Add(-48 * time.Hour).UTC(), n: n}
 			for from := 0; from < n; from += 1000 {
 				w.post(t.Context(), t, "old", from, min(1000, n-from))

@@ -63,7 +63,7 @@ func TestTwoProcessesShowTheSameTail(t *testing.T) {
 		for _, m := range messages {
 			body = fmt.Appendf(body, `{"service":"both","message":%q}`+"\n", m)
 		}
-		a, err := service.Client{URL: urls[i%2], Token: token}.Do(ctx, http.MethodPost, "/api/v1/logs/bulk", body, "Content-Type: application/x-ndjson")
+		a, err := described(t, urls[i%2], token).Do(ctx, http.MethodPost, "/api/v1/logs/bulk", body, "Content-Type: application/x-ndjson")
 		if err != nil || a.Status != http.StatusAccepted {
 			t.Fatal(err, a.Status, string(a.Body))
 		}
