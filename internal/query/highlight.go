@@ -16,7 +16,7 @@ const MaxRanges = 100
 
 // maxCompared is how many tokens are compared for one entry at most: a long phrase of one word could take long in a
 // text of that word. What comes behind is not marked.
-const maxCompared = 100_000
+const maxCompared = 20_000
 
 // Marked is a text of an entry with the places in it where the words and phrases of a question stand.
 type Marked struct {
