@@ -167,6 +167,7 @@ func (a *analyst) exports(b *testing.B) {
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", a.s.API.PID()), []byte("5"), 0); err != nil { // forgets the peak
 		b.Fatal(err)
 	}
+	idle := peakOf(b, a.s.API)
 	var exported, bare time.Duration
 	n := 0
 	for b.Loop() {
@@ -186,6 +187,7 @@ func (a *analyst) exports(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(rate, "entries/s")
 	b.ReportMetric(float64(peakOf(b, a.s.API))/(1<<20), "peak-MiB")
+	b.ReportMetric(float64(idle)/(1<<20), "idle-MiB")
 	if bare > 0 {
 		b.ReportMetric(100*bare.Seconds()/exported.Seconds(), "%-of-bare-cursor")
 	}
@@ -240,7 +242,7 @@ func (a *analyst) cursor(b *testing.B, slug string) time.Duration {
 		n++
 	}
 	took := time.Since(began)
-	if err := docs.Err(); err != nil || n != a.each {
+	if err := docs.Err(); err != nil || n < a.each { // with what the service noted of the tenant itself
 		b.Fatal(n, err)
 	}
 	return took
