@@ -279,8 +279,8 @@ func TestI5FramesThatAreNone(t *testing.T) {
 			t.Errorf("%s: closed with %d %q, want %d", name, code, reason, c.want)
 		}
 		_ = s.conn.Close()
+		w.streams.are(t, 0) // a caller has so many at a time
 	}
-	w.streams.are(t, 0)
 }
 
 // are waits until there are so many streams.

@@ -5,6 +5,8 @@ package load
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -249,7 +251,8 @@ func (a *analyst) cursor(b *testing.B, slug string) time.Duration {
 }
 
 // overhead asks for pages through an API before whose OpenSearch stands a proxy that writes down what it is asked, and then
-// in turns asks the API, and the server itself with the same bytes.
+// in turns asks the API, and the server itself with the same bytes. The page's entries come from MongoDB then: that is
+// measured too.
 func (a *analyst) overhead(b *testing.B) {
 	target, err := url.Parse(a.s.Servers.OpenSearch)
 	if err != nil {
@@ -277,13 +280,14 @@ func (a *analyst) overhead(b *testing.B) {
 	}))
 	watched := a.s.AddAPI("OPENSEARCH_URL=" + l)
 	raw := &http.Client{Transport: &http.Transport{DisableCompression: true}}
-	var ours, theirs []time.Duration
+	var ours, theirs, record []time.Duration
 	for b.Loop() {
 		path, c := a.page(), a.clients[pickOf(a.tenants...)]
 		mu.Lock()
 		all = nil
 		mu.Unlock()
-		if res, err := (service.Client{URL: watched, Token: c.Token}).Do(b.Context(), http.MethodGet, path, nil); err != nil || res.Status != http.StatusOK {
+		res, err := (service.Client{URL: watched, Token: c.Token}).Do(b.Context(), http.MethodGet, path, nil)
+		if err != nil || res.Status != http.StatusOK {
 			b.Fatal(res.Status, err)
 		}
 		mu.Lock()
@@ -308,6 +312,7 @@ func (a *analyst) overhead(b *testing.B) {
 			}
 			return time.Since(began)
 		}
+		record = append(record, a.documents(b, res.Body))
 		if len(ours)%2 == 0 {
 			theirs = append(theirs, direct())
 			ours = append(ours, through())
@@ -323,6 +328,38 @@ func (a *analyst) overhead(b *testing.B) {
 	report(b, "api-", ours)
 	report(b, "raw-", theirs)
 	report(b, "overhead-", more)
+	report(b, "record-", record)
+}
+
+// documents reads the documents of a page from MongoDB.
+func (a *analyst) documents(b *testing.B, body []byte) time.Duration {
+	b.Helper()
+	var page struct{ Data []struct{ ID string } }
+	if err := json.Unmarshal(body, &page); err != nil {
+		b.Fatal(err)
+	}
+	ids := bson.A{}
+	for _, e := range page.Data {
+		raw, err := hex.DecodeString(strings.ReplaceAll(e.ID, "-", ""))
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids = append(ids, bson.Binary{Subtype: 4, Data: raw})
+	}
+	began := time.Now()
+	docs, err := a.s.Servers.Collection("entries").Find(b.Context(), bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for docs.Next(b.Context()) {
+		n++
+	}
+	took := time.Since(began)
+	if err := docs.Err(); err != nil || n != len(ids) {
+		b.Fatal(n, err)
+	}
+	return took
 }
 
 // again sends a request once more and reads its answer.

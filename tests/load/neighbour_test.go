@@ -23,8 +23,9 @@ import (
 )
 
 // BenchmarkNeighbour posts steadily for one tenant to `ocelot up`, in turns of a second: alone, beside somebody who sends
-// 1,000 requests a second that are refused, and reports the 99th percentiles of the tenant's answers and their ratio. The
-// noise costs its sender next to nothing: prepared bytes over a few connections, evenly spread over each second.
+// 1,000 requests a second that are refused, or opens 500 connections whose headers never end, and reports the 99th
+// percentiles of the tenant's answers and their ratio. The noise costs its sender next to nothing: prepared bytes over
+// a few connections, evenly spread over each second.
 //
 //	go test -tags e2e -run '^$' -bench Neighbour -benchtime 60x ./tests/load
 func BenchmarkNeighbour(b *testing.B) {
@@ -44,6 +45,7 @@ func BenchmarkNeighbour(b *testing.B) {
 		{"a tenant at ten times its limit", func(s *service.System) string {
 			return "Authorization: Bearer " + s.Token("nova", "writer")
 		}, linesOf(1)},
+		{"500 headers that never end", nil, nil},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			s := service.Start(b, b.TempDir(), "LOG_LEVEL=warn", "RATE_LIMIT_PER_MIN=60")
@@ -54,11 +56,18 @@ func BenchmarkNeighbour(b *testing.B) {
 			}
 			limitOf(b, s, "nova", perSecond/10*60)
 			body := linesOf(10)
-			noise := startNoise(b, s.URL, c.header(s), c.body, perSecond, conns)
+			var set func(on bool)
+			noise := &noise{statuses: map[string]int64{}}
+			if c.header != nil {
+				noise = startNoise(b, s.URL, c.header(s), c.body, perSecond, conns)
+				set = noise.on.Store
+			} else {
+				set = unending(b, s.URL, 500)
+			}
 			client := service.Client{URL: s.URL, Token: s.Token("acme", "writer")}
 			took := map[bool][]time.Duration{}
 			turn := func(noisy bool) {
-				noise.on.Store(noisy)
+				set(noisy)
 				time.Sleep(50 * time.Millisecond)
 				tick := time.NewTicker(time.Second / good)
 				defer tick.Stop()
@@ -70,7 +79,7 @@ func BenchmarkNeighbour(b *testing.B) {
 					}
 					took[noisy] = append(took[noisy], time.Since(due))
 				}
-				noise.on.Store(false)
+				set(false)
 			}
 			for range 8 { // both are warm, and what a limit lets through at first is used up
 				turn(true)
@@ -95,6 +104,34 @@ func BenchmarkNeighbour(b *testing.B) {
 			}
 		})
 	}
+}
+
+// unending returns what opens connections, each with the beginning of a request's head, and closes them again.
+func unending(b *testing.B, address string, n int) func(on bool) {
+	b.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var open []net.Conn
+	set := func(on bool) {
+		for _, conn := range open {
+			_ = conn.Close()
+		}
+		open = open[:0]
+		for on && len(open) < n {
+			conn, err := net.Dial("tcp", u.Host)
+			if err == nil {
+				open = append(open, conn)
+				_, err = conn.Write([]byte("POST /api/v1/logs HTTP/1.1\r\nX-Slow: a"))
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Cleanup(func() { set(false) })
+	return set
 }
 
 // limitOf lets a tenant send so many entries a minute.
