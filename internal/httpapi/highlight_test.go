@@ -2,12 +2,15 @@ package httpapi
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/ocelot-log/ocelot/internal/query"
+	"github.com/ocelot-log/ocelot/pkg/client"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -43,6 +46,28 @@ func TestASearchSaysWhereItsWordsStand(t *testing.T) {
 	}
 	if a := w.do(t, reader, http.MethodGet, "/api/v1/logs/stats?highlight=true", ""); a.problem().Code != "unknown_parameter" {
 		t.Errorf("stats: %d %s", a.status, a.body)
+	}
+}
+
+// pkg/client finds in an entry's JSON what is marked in the entry.
+func TestTheGoClientReadsHighlights(t *testing.T) {
+	w := newWorld(t)
+	w.put(t, "acme", logentry.Entry{Message: "💳 card \"declined\"\n→ cards", Metadata: jsontext.Value(`{"a~/b":["x",{"né":"💳💳 card"}],"n":1e400}`)})
+	s := httptest.NewServer(w.Handler())
+	defer s.Close()
+	c, err := client.New(client.Config{URL: s.URL, Token: strings.TrimPrefix(authHeader(t, "acme", "reader").Get("Authorization"), "Bearer "), HTTPClient: s.Client()})
+	must(t, err)
+	var marked []string
+	for h, err := range c.SearchHits(t.Context(), client.Query{Q: "card* declined"}) {
+		must(t, err)
+		for _, l := range h.Highlights {
+			for _, r := range l.Ranges {
+				marked = append(marked, l.Pointer+" "+l.Text[r[0]:r[1]])
+			}
+		}
+	}
+	if want := []string{"/message card", "/message declined", "/message cards", "/metadata/a~0~1b/1/né card"}; !slices.Equal(marked, want) {
+		t.Errorf("marked %q, want %q", marked, want)
 	}
 }
 

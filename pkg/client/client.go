@@ -16,7 +16,7 @@
 // new batches have new keys: where the service kept a batch, its answer was lost, and the next try of the batch is refused,
 // say because an entry became too old in between. Entries with an EventID are stored once even then.
 //
-// Search, Get and Tail read. Search and Tail are iterators: leaving the loop ends the requests behind them.
+// Search, SearchHits, Get and Tail read. All but Get are iterators: leaving the loop ends the requests behind them.
 package client
 
 import (

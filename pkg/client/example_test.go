@@ -62,6 +62,24 @@ func ExampleClient_Search() {
 	}
 }
 
+// What was looked for is shown in brackets.
+func ExampleClient_SearchHits() {
+	for hit, err := range connect().SearchHits(context.Background(), client.Query{Q: `declined card*`}) {
+		if err != nil {
+			log.Print(err)
+			return
+		}
+		for _, h := range hit.Highlights {
+			shown, from := "", 0
+			for _, r := range h.Ranges {
+				shown += h.Text[from:r[0]] + "[" + h.Text[r[0]:r[1]] + "]"
+				from = r[1]
+			}
+			fmt.Println(hit.Entry.Timestamp, h.Pointer, shown+h.Text[from:])
+		}
+	}
+}
+
 func ExampleClient_Tail() {
 	for e, err := range connect().Tail(context.Background(), client.Query{Q: "severity:CRITICAL"}) {
 		switch {

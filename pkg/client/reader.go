@@ -44,39 +44,57 @@ func (q Query) params() url.Values {
 	return v
 }
 
+func (q Query) searchParams() url.Values {
+	v := q.params()
+	v.Set("total", "none")
+	v.Set("limit", strconv.Itoa(pageOf(q)))
+	if q.Sort != "" {
+		v.Set("sort", q.Sort)
+	}
+	return v
+}
+
 // Search finds entries, page by page as the loop goes on: each entry that existed when it began once, also while others
 // are written. After an error there is nothing more. A request that fails in passing is tried again.
 func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[logentry.Entry, error] {
 	return func(yield func(logentry.Entry, error) bool) {
-		params := q.params()
-		params.Set("total", "none")
-		params.Set("limit", strconv.Itoa(pageOf(q)))
-		if q.Sort != "" {
-			params.Set("sort", q.Sort)
-		}
-		for {
-			var page struct {
-				Data []json.RawMessage `json:"data"`
-				Meta struct {
-					Pagination struct {
-						Next string `json:"next_cursor"`
-					} `json:"pagination"`
-				} `json:"meta"`
-			}
-			if err := c.get(ctx, "/api/v1/logs?"+params.Encode(), &page); err != nil {
+		for p, err := range c.pages(ctx, q.searchParams()) {
+			if err != nil {
 				yield(logentry.Entry{}, err)
 				return
 			}
-			for _, text := range page.Data {
+			for _, text := range p.Data {
 				e, err := entryOf(text)
 				if !yield(e, err) || err != nil {
 					return
 				}
 			}
-			if page.Meta.Pagination.Next == "" {
+		}
+	}
+}
+
+// page is an answer to a search.
+type page struct {
+	Data []json.RawMessage `json:"data"`
+	Meta struct {
+		Highlights map[string][]place `json:"highlights"` // by the entries' ids
+		Truncated  bool               `json:"highlights_truncated"`
+		Pagination struct {
+			Next string `json:"next_cursor"`
+		} `json:"pagination"`
+	} `json:"meta"`
+}
+
+// pages asks for one page after the other, until there is no further one or the first error.
+func (c *Client) pages(ctx context.Context, params url.Values) iter.Seq2[*page, error] {
+	return func(yield func(*page, error) bool) {
+		for {
+			var p page
+			err := c.get(ctx, "/api/v1/logs?"+params.Encode(), &p)
+			if !yield(&p, err) || err != nil || p.Meta.Pagination.Next == "" {
 				return
 			}
-			params.Set("cursor", page.Meta.Pagination.Next)
+			params.Set("cursor", p.Meta.Pagination.Next)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func says(status int, body string) http.HandlerFunc {
 	}
 }
 
-func page(next string, messages ...string) http.HandlerFunc {
+func saysPage(next string, messages ...string) http.HandlerFunc {
 	lines := make([]string, len(messages))
 	for i, m := range messages {
 		lines[i] = line(m)
@@ -73,7 +73,7 @@ func page(next string, messages ...string) http.HandlerFunc {
 }
 
 func TestASearchGoesThroughAllPages(t *testing.T) {
-	a := ask(t, page(`"c1"`, "a", "b"), says(503, `{"code":"unavailable"}`), page(`"c2"`, "c"), page(`null`, "d"))
+	a := ask(t, saysPage(`"c1"`, "a", "b"), says(503, `{"code":"unavailable"}`), saysPage(`"c2"`, "c"), saysPage(`null`, "d"))
 	q := Query{Q: "service:x", Filters: url.Values{"user_id": {"u1", "u2"}}, From: time.Unix(0, 0), To: time.Unix(9, 5), Sort: "timestamp", Page: 2}
 	var have []string
 	for e, err := range clientOf(t, a.URL).Search(soon(t), q) {
@@ -96,7 +96,7 @@ func TestASearchGoesThroughAllPages(t *testing.T) {
 }
 
 func TestASearchThatIsLeftAsksForNoMore(t *testing.T) {
-	a := ask(t, page(`"c1"`, "a", "b"))
+	a := ask(t, saysPage(`"c1"`, "a", "b"))
 	for e, err := range clientOf(t, a.URL).Search(soon(t), Query{}) {
 		if must(t, err); e.Message == "b" {
 			break
@@ -105,7 +105,7 @@ func TestASearchThatIsLeftAsksForNoMore(t *testing.T) {
 }
 
 func TestASearchEndsWithItsError(t *testing.T) {
-	a := ask(t, page(`"c1"`, "a"), says(400, `{"code":"query_syntax","detail":"column 3","errors":[{"pointer":"q","column":3,"code":"x","message":"y"}]}`))
+	a := ask(t, saysPage(`"c1"`, "a"), says(400, `{"code":"query_syntax","detail":"column 3","errors":[{"pointer":"q","column":3,"code":"x","message":"y"}]}`))
 	n, last := 0, error(nil)
 	for _, err := range clientOf(t, a.URL).Search(soon(t), Query{}) {
 		n, last = n+1, err
