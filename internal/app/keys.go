@@ -90,10 +90,10 @@ func ListKeys(ctx context.Context, s config.Settings, slug string) (list []Key, 
 
 // RevokeKey ends an API key of a tenant for good.
 func RevokeKey(ctx context.Context, s config.Settings, slug, id string) error {
-	return explain(withKeys(ctx, s, slug, func(st store.Store, keys *auth.Keys, _ auth.Principal, t auth.Tenant) error {
+	return explain(withKeys(ctx, s, slug, func(st store.Store, keys *auth.Keys, by auth.Principal, t auth.Tenant) error {
 		was, err := keys.Get(ctx, t, id)
 		if err == nil {
-			err = keys.Revoke(ctx, t, id)
+			err = keys.Revoke(ctx, by, t, id)
 		}
 		if err != nil {
 			return err

@@ -250,11 +250,18 @@ func (k *Keys) shown(d document.Document) (Key, error) {
 }
 
 // Revoke ends a key of the tenant for good: here at once, everywhere within 5 seconds. Kind NotFound: it has none of
-// this id.
-func (k *Keys) Revoke(ctx context.Context, t Tenant, id string) error {
+// this id. Kind Forbidden, code wider_than_issuer: the key is for entries that are not within the principal's filter.
+func (k *Keys) Revoke(ctx context.Context, by Principal, t Tenant, id string) error {
 	d, err := k.held.from.Document(ctx, document.Key, id)
 	if err != nil || d.TenantID != t.ID() {
 		return keyFault(err)
+	}
+	var b keyBody
+	if err := json.Unmarshal(d.Body, &b); err != nil {
+		return fault.Wrap(err, "read a key")
+	}
+	if !covers(by.scope.filters, b.Filters) {
+		return errBeyondFilter()
 	}
 	if err := k.held.from.DeleteDocument(ctx, document.Key, id); err != nil && fault.KindOf(err) != fault.NotFound {
 		return fault.Wrap(err, "remove a key")
@@ -263,9 +270,15 @@ func (k *Keys) Revoke(ctx context.Context, t Tenant, id string) error {
 	return nil
 }
 
-// SetDisabled makes a key of the tenant useless for a while, or useful again. Kind NotFound: it has none of this id.
-func (k *Keys) SetDisabled(ctx context.Context, t Tenant, id string, disabled bool) (Key, error) {
-	return k.edit(ctx, t, id, func(b *keyBody) { b.Disabled = disabled })
+// SetDisabled makes a key of the tenant useless for a while, or useful again. Faults as of Revoke.
+func (k *Keys) SetDisabled(ctx context.Context, by Principal, t Tenant, id string, disabled bool) (Key, error) {
+	return k.edit(ctx, t, id, func(b *keyBody) error {
+		if !covers(by.scope.filters, b.Filters) {
+			return errBeyondFilter()
+		}
+		b.Disabled = disabled
+		return nil
+	})
 }
 
 // Rotate makes a new key from one of the tenant: the same name, roles, networks and filter, and as long a life. The old
@@ -305,11 +318,12 @@ func (k *Keys) Rotate(ctx context.Context, by Principal, t Tenant, id string, ov
 	if err != nil {
 		return Key{}, "", err
 	}
-	_, err = k.edit(ctx, t, id, func(b *keyBody) {
+	_, err = k.edit(ctx, t, id, func(b *keyBody) error {
 		if end := now.Add(overlap); b.ExpiresAt.IsZero() || end.Before(b.ExpiresAt) {
 			b.ExpiresAt = end
 		}
 		b.ReplacedBy = made.ID
+		return nil
 	})
 	return made, text, err
 }
@@ -319,7 +333,7 @@ func covers(outer, inner []string) bool {
 	return !slices.ContainsFunc(outer, func(f string) bool { return !slices.Contains(inner, f) })
 }
 
-func (k *Keys) edit(ctx context.Context, t Tenant, id string, change func(*keyBody)) (Key, error) {
+func (k *Keys) edit(ctx context.Context, t Tenant, id string, change func(*keyBody) error) (Key, error) {
 	d, err := k.held.change(ctx, id, func(d *document.Document) error {
 		if d.TenantID != t.ID() {
 			return keyFault(nil)
@@ -328,7 +342,9 @@ func (k *Keys) edit(ctx context.Context, t Tenant, id string, change func(*keyBo
 		if err := json.Unmarshal(d.Body, &b); err != nil {
 			return err
 		}
-		change(&b)
+		if err := change(&b); err != nil {
+			return err
+		}
 		var err error
 		d.Body, err = json.Marshal(b)
 		return err
@@ -349,10 +365,17 @@ func (k *Keys) writeUses(ctx context.Context) {
 
 // keyFault hides whether a key is another tenant's or nobody's.
 func keyFault(err error) error {
-	if err == nil || fault.KindOf(err) == fault.NotFound {
+	switch {
+	case err == nil || fault.KindOf(err) == fault.NotFound:
 		return fault.New(fault.NotFound, "not_found", "there is no such key")
+	case fault.KindOf(err) == fault.Forbidden:
+		return err
 	}
 	return fault.Wrap(err, "change a key")
+}
+
+func errBeyondFilter() error {
+	return errWider("the key is for entries that your own credentials are not for")
 }
 
 func errWider(detail string) error { return fault.New(fault.Forbidden, "wider_than_issuer", detail) }

@@ -109,7 +109,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		_, unknown := newKeyText()
 		_, ends := create(t, a, KeyRequest{ExpiresAt: time.Now().Add(time.Hour)})
 		off, disabled := create(t, a, KeyRequest{})
-		if _, err := a.Keys().SetDisabled(t.Context(), acme, off.ID, true); err != nil {
+		if _, err := a.Keys().SetDisabled(t.Context(), adminOf("acme"), acme, off.ID, true); err != nil {
 			t.Fatal(err)
 		}
 		_, fenced := create(t, a, KeyRequest{CIDRs: []string{"10.0.0.0/8", "192.0.2.7", "2001:db8::/32"}})
@@ -143,7 +143,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		if e1.Error() != e2.Error() {
 			t.Errorf("an id that is there is told: %v, %v", e1, e2)
 		}
-		if _, err := a.Keys().SetDisabled(t.Context(), acme, off.ID, false); err != nil {
+		if _, err := a.Keys().SetDisabled(t.Context(), adminOf("acme"), acme, off.ID, false); err != nil {
 			t.Fatal(err)
 		}
 		if _, code := ask(t, a, disabled, ""); code != "" {
@@ -160,7 +160,7 @@ func TestWhatAProcessDoesWithAKeyAnotherSees(t *testing.T) {
 		if _, code := ask(t, there, text, ""); code != "" {
 			t.Errorf("a new key at once: %q", code)
 		}
-		if err := here.Keys().Revoke(t.Context(), acme, k.ID); err != nil {
+		if err := here.Keys().Revoke(t.Context(), adminOf("acme"), acme, k.ID); err != nil {
 			t.Fatal(err)
 		}
 		if _, code := ask(t, here, text, ""); code != "key_invalid" {
@@ -172,7 +172,7 @@ func TestWhatAProcessDoesWithAKeyAnotherSees(t *testing.T) {
 		}
 		k, text = create(t, here, KeyRequest{})
 		time.Sleep(5 * time.Second)
-		if _, err := here.Keys().SetDisabled(t.Context(), acme, k.ID, true); err != nil {
+		if _, err := here.Keys().SetDisabled(t.Context(), adminOf("acme"), acme, k.ID, true); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
@@ -304,9 +304,12 @@ func TestKeysOfOthersAreAbsent(t *testing.T) {
 		a := newShelf().process(t)
 		k, text := create(t, a, KeyRequest{})
 		for name, act := range map[string]func(id string) error{
-			"get":     func(id string) error { _, err := a.Keys().Get(t.Context(), zeta, id); return err },
-			"revoke":  func(id string) error { return a.Keys().Revoke(t.Context(), zeta, id) },
-			"disable": func(id string) error { _, err := a.Keys().SetDisabled(t.Context(), zeta, id, true); return err },
+			"get":    func(id string) error { _, err := a.Keys().Get(t.Context(), zeta, id); return err },
+			"revoke": func(id string) error { return a.Keys().Revoke(t.Context(), adminOf("zeta"), zeta, id) },
+			"disable": func(id string) error {
+				_, err := a.Keys().SetDisabled(t.Context(), adminOf("zeta"), zeta, id, true)
+				return err
+			},
 			"rotate": func(id string) error {
 				_, _, err := a.Keys().Rotate(t.Context(), adminOf("zeta"), zeta, id, 0)
 				return err

@@ -117,16 +117,42 @@ func (p Principal) Tenant(ctx context.Context, requested []string) (Tenant, erro
 	}
 }
 
-// serves says whether the principal may act for a tenant that it owns as the tenant is now. A later tenant of the same
-// name is another one.
+// Serves says whether the principal may act for a tenant as it is now. Where it may not, nothing of the tenant is for it.
+func (p Principal) Serves(t *tenant.Info) bool { return p.Owns(t.Slug) && p.serves(t) }
+
+// serves is Serves of a tenant that the principal owns.
 func (p Principal) serves(t *tenant.Info) bool {
+	return p.means(t) && (!t.Disabled() || p.Platform() && !t.Gone(time.Now()))
+}
+
+// Means says whether a tenant, whatever its state, is one that the principal's credential was made for.
+func (p Principal) Means(t *tenant.Info) bool { return p.Owns(t.Slug) && p.means(t) }
+
+// means says whether a tenant that the principal owns is the one that its credential was made for: a later tenant of the
+// same name is another one.
+func (p Principal) means(t *tenant.Info) bool {
 	if p.tenantID != "" && p.tenantID != t.ID {
 		return false
 	}
-	if !p.issued.IsZero() && !p.all() && p.issued.Add(defaultLeeway).Before(t.CreatedAt) {
-		return false
+	return p.issued.IsZero() || p.all() || !p.issued.Add(defaultLeeway).Before(t.CreatedAt)
+}
+
+// ends are the tenants whose tokens the principal has a say over: not those that came later under the same name.
+func (p Principal) ends(ctx context.Context) ([]string, error) {
+	if p.all() {
+		return []string{AllTenants}, nil
 	}
-	return !t.Disabled() || p.Platform() && !t.Gone(time.Now())
+	var slugs []string
+	for _, slug := range p.tenants {
+		info, err := p.lookup.BySlug(ctx, slug)
+		switch {
+		case err != nil && fault.KindOf(err) != fault.NotFound:
+			return nil, fault.Wrap(err, "find the tenant")
+		case err != nil || p.means(info):
+			slugs = append(slugs, slug)
+		}
+	}
+	return slugs, nil
 }
 
 // Active is nil where the principal may act for any tenant at all: for requests that are about no tenant.

@@ -130,7 +130,7 @@ func TestHowLongASessionGoesOn(t *testing.T) {
 					t.Errorf("from outside of the key's networks: %v", err)
 				}
 			}
-			if err := here.Keys().Revoke(t.Context(), acme, k.ID); err != nil {
+			if err := here.Keys().Revoke(t.Context(), adminOf("acme"), acme, k.ID); err != nil {
 				t.Fatal(err)
 			}
 			if _, code := session(t, here, cookie); code != "session_invalid" {

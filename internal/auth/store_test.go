@@ -153,10 +153,10 @@ func testChanges(t *testing.T, st store.Store) {
 		t.Errorf("%+v %v", all, err)
 	}
 
-	if _, err := here.Keys().SetDisabled(t.Context(), acme, second.ID, true); err != nil {
+	if _, err := here.Keys().SetDisabled(t.Context(), by, acme, second.ID, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := here.Keys().Revoke(t.Context(), acme, key.ID); err != nil {
+	if err := here.Keys().Revoke(t.Context(), by, acme, key.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := here.Tokens().Revoke(t.Context(), by, token.ID); err != nil {

@@ -236,11 +236,11 @@ func (t *Tokens) Issued(ctx context.Context, by Principal, jti string) (_ Token,
 
 // shownTo reads an issued token where the principal may see it.
 func shownTo(ctx context.Context, by Principal) func(d document.Document) (Token, bool, error) {
-	own := map[string]bool{"": true}
+	own, served := map[string]bool{"": true}, map[string]bool{}
 	if !by.all() {
 		for _, slug := range by.tenants {
 			if tn, err := by.Tenant(ctx, []string{slug}); err == nil {
-				own[tn.ID()] = true
+				own[tn.ID()], served[slug] = true, true
 			}
 		}
 	}
@@ -249,7 +249,7 @@ func shownTo(ctx context.Context, by Principal) func(d document.Document) (Token
 		if err := json.Unmarshal(d.Body, &b); err != nil {
 			return Token{}, false, fault.Wrap(err, "read the token "+d.ID)
 		}
-		foreign := slices.ContainsFunc(b.Tenants, func(slug string) bool { return slug != AllTenants && !by.Owns(slug) || slug == AllTenants && !by.all() })
+		foreign := !by.all() && slices.ContainsFunc(b.Tenants, func(slug string) bool { return !served[slug] })
 		return b.token(d.ID), !b.CreatedAt.IsZero() && !foreign && (by.all() || own[d.TenantID]), nil
 	}
 }
@@ -265,9 +265,12 @@ func (t *Tokens) Revoke(ctx context.Context, by Principal, jti string) error {
 	if !by.Can(Admin) && by.TokenID != id {
 		return fault.New(fault.Forbidden, "insufficient_role", "these credentials do not have the role for this")
 	}
-	tenants := by.tenants
-	if by.all() {
-		tenants = []string{AllTenants}
+	tenants := by.tenants // all of them where it is the token itself
+	if by.TokenID != id {
+		var err error
+		if tenants, err = by.ends(ctx); err != nil {
+			return err
+		}
 	}
 	revoke := func(b *tokenBody) {
 		if b.RevokedAt.IsZero() || !b.ends(b.Tenants) {

@@ -61,6 +61,9 @@ func (s *Server) changedFor(k *call, slugs []string, action, resourceType, resou
 			if err != nil {
 				return err
 			}
+			if !k.principal.Means(t) {
+				continue // it is another one of the same name
+			}
 			id = t.ID
 		}
 		if err := s.changed(k, id, action, resourceType, resourceID, before, after); err != nil {

@@ -83,7 +83,7 @@ func (s *Server) changeKey(k *call) error {
 	if err != nil {
 		return err
 	}
-	key, err := s.access.Auth.Keys().SetDisabled(k.Request.Context(), k.tenant, k.Param("key"), *sent.Disabled)
+	key, err := s.access.Auth.Keys().SetDisabled(k.Request.Context(), k.principal, k.tenant, k.Param("key"), *sent.Disabled)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *Server) revokeKey(k *call) error {
 	if err != nil {
 		return err
 	}
-	if err := s.access.Auth.Keys().Revoke(k.Request.Context(), k.tenant, k.Param("key")); err != nil {
+	if err := s.access.Auth.Keys().Revoke(k.Request.Context(), k.principal, k.tenant, k.Param("key")); err != nil {
 		return err
 	}
 	if err := s.changed(k, k.tenant.ID(), audit.Delete, "key", was.ID, bodyOfKey(was, ""), nil); err != nil {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
@@ -20,4 +21,12 @@ func allows(k *call) func(*logentry.Entry) bool {
 		return nil
 	}
 	return func(e *logentry.Entry) bool { return inScope(k, e) }
+}
+
+// wholeTenant refuses credentials that are for a part of the tenant's entries where all of them are at stake.
+func wholeTenant(k *call) error {
+	if k.principal.Scope() == nil {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "outside_scope", "these credentials are for a part of the tenant's entries, and this is about all of them; use credentials without a filter")
 }

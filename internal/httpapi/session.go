@@ -131,7 +131,7 @@ func (s *Server) who(k *call, p auth.Principal) (sessionBody, error) {
 	}
 	all, err := s.access.Tenants.List(k.Request.Context())
 	for _, t := range all {
-		if p.Owns(t.Slug) && !t.Suspended {
+		if p.Serves(&t) && !t.Suspended {
 			b.Tenants = append(b.Tenants, tenantName{t.Slug, t.Name})
 		}
 	}

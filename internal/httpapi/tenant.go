@@ -87,6 +87,9 @@ func (s *Server) getTenant(k *call) error {
 
 // patchTenant changes a tenant by a JSON merge patch.
 func (s *Server) patchTenant(k *call) error {
+	if err := wholeTenant(k); err != nil { // retention removes, masking changes what others send
+		return err
+	}
 	var members map[string]jsontext.Value
 	if err := s.readSmall(k, &members, "application/merge-patch+json"); err != nil {
 		return err
@@ -168,6 +171,9 @@ func (s *Server) change(k *call, change func(t *tenant.Info) (bool, error)) (was
 // deleteTenant refuses the tenant's credentials from now on, and has everything of it removed once the grace has
 // passed. Sent again it answers the same job.
 func (s *Server) deleteTenant(k *call) error {
+	if err := wholeTenant(k); err != nil {
+		return err
+	}
 	was, t, err := s.change(k, func(t *tenant.Info) (bool, error) {
 		if !t.DeleteAt.IsZero() {
 			return false, nil
@@ -202,7 +208,7 @@ func (s *Server) getJob(k *call) error {
 		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		if err != nil || t.ID != j.TenantID || !k.principal.Owns(t.Slug) { // the slug may be another tenant's by now
+		if err != nil || t.ID != j.TenantID || !k.principal.Serves(t) { // the slug may be another tenant's by now
 			return fault.New(fault.NotFound, "not_found", "there is no such job")
 		}
 	}

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
 	"github.com/ocelot-log/ocelot/internal/jobs"
 	"github.com/ocelot-log/ocelot/internal/tenant"
@@ -165,5 +167,41 @@ func TestATenantOfTheSameSlugSeesNoJobOfTheOneBefore(t *testing.T) {
 	}
 	if a := w.do(t, platform, "GET", "/api/v1/jobs/"+j.ID, ""); a.status != 200 {
 		t.Fatalf("%d %s", a.status, a.body)
+	}
+}
+
+func TestATenantOfTheSameSlugIsNothingToCredentialsOfTheOneBefore(t *testing.T) {
+	notes := &noted{}
+	w := newWorld(t, func(p *parts) { p.writing.Audit = notes })
+	both, platform := authtest.Header(t, []string{"acme", "zeta"}, "admin"), authHeader(t, "*", "admin")
+	must(t, w.store.DeleteTenant(t.Context(), authtest.TenantID("zeta")))
+	other := tenant.Info{ID: tenant.NewID(), Slug: "zeta", Name: "Somebody else", CreatedAt: time.Now().Add(time.Minute), Settings: tenant.Settings{RetentionDays: 77}}
+	must(t, w.store.CreateTenant(t.Context(), other))
+	w.access.Tenants.Forget()
+
+	for _, path := range []string{"/api/v1/tenants", sessionPath} {
+		if a := w.do(t, both, "GET", path, ""); a.status != 200 || strings.Contains(string(a.body), "zeta") || !strings.Contains(string(a.body), `"id":"acme"`) {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	for _, tenants := range []string{`["zeta"]`, `["acme","zeta"]`} {
+		token := made[tokenBody](t, w.do(t, platform, "POST", tokensPath, `{"tenants":`+tenants+`,"role":"admin"}`), 201)
+		if a := w.do(t, both, "GET", tokensPath, ""); a.status != 200 || strings.Contains(string(a.body), token.JTI) {
+			t.Errorf("a token for %s is listed: %d %s", tenants, a.status, a.body)
+		}
+		made[ended](t, w.do(t, both, "DELETE", tokensPath+"/"+token.JTI, ""), 200)
+		if list := made[[]tokenBody](t, w.do(t, platform, "GET", tokensPath, ""), 200); !slices.ContainsFunc(list, func(b tokenBody) bool { return b.JTI == token.JTI && b.RevokedAt.IsZero() }) {
+			t.Errorf("a token for %s was ended: %+v", tenants, list)
+		}
+	}
+	(&browser{w: w}).signIn(t, both)
+	for _, e := range notes.events {
+		if e.tenantID == other.ID && e.Who.Subject == "test" && e.Action != audit.Create {
+			t.Errorf("it is noted in its log: %+v", e.Event)
+		}
+	}
+	j := job(t, w.do(t, platform, "DELETE", "/api/v1/logs?days=1", "", "X-Tenant-ID", "zeta"), 202)
+	if a := w.do(t, both, "GET", "/api/v1/jobs/"+j.ID, ""); a.status != 404 {
+		t.Errorf("its job: %d %s", a.status, a.body)
 	}
 }

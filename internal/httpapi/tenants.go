@@ -46,7 +46,7 @@ func (s *Server) listTenants(k *call) error {
 	}
 	own := []tenantBody{}
 	for _, t := range all {
-		if k.principal.Owns(t.Slug) && (k.principal.Platform() || !t.Disabled()) {
+		if k.principal.Platform() || k.principal.Serves(&t) {
 			own = append(own, bodyOf(t, k.principal.Can(auth.Admin)))
 		}
 	}
