@@ -74,7 +74,8 @@ func (c *Client) post(ctx context.Context, key string, b *batch) error {
 	})
 }
 
-// deliver sends b, without the entries that the service names as wrong. What is not acknowledged goes to refuse.
+// deliver sends b, without the entries that the service names as wrong, and in halves where it is too large. What is not
+// acknowledged goes to refuse.
 func (c *Client) deliver(ctx context.Context, b *batch, refuse func(key string, b *batch, err error)) {
 	for len(b.entries) > 0 {
 		key := rand.Text()
@@ -86,6 +87,11 @@ func (c *Client) deliver(ctx context.Context, b *batch, refuse func(key string, 
 		bad := map[int]int{} // place in b → place among the bad ones, both from 0
 		if answered && p.aboutEntries() {
 			bad = p.entriesOf(len(b.entries))
+		}
+		if half := len(b.entries) / 2; half > 0 && len(bad) == 0 && answered && p.Status == http.StatusRequestEntityTooLarge {
+			c.deliver(ctx, b.part(func(i int) bool { return i < half }), refuse)
+			b = b.part(func(i int) bool { return i >= half })
+			continue
 		}
 		if len(bad) == 0 {
 			refuse(key, b, err)

@@ -79,9 +79,10 @@ func (c *Client) StartProducer(cfg ProducerConfig) *Producer {
 }
 
 // Send takes an entry, and waits while the buffer is full until there is room or ctx ends. Once it returns nil the
-// entry is the producer's: ctx ending later changes nothing. While there is room, ctx is not looked at. An entry without a timestamp gets the moment of the call.
-// The entry's states and metadata must not be changed afterwards. What only the service can judge is told by OnError;
-// an error here says that the entry was not taken: its JSON is invalid or too large, ErrClosed, or that of ctx.
+// entry is the producer's: ctx ending later changes nothing. While there is room, ctx is not looked at. An entry without
+// a timestamp gets the moment of the call. The entry's states and metadata must not be changed afterwards. What only the
+// service can judge is told by OnError; an error here says that the entry was not taken: its JSON is invalid or too
+// large, ErrClosed, or that of ctx.
 func (p *Producer) Send(ctx context.Context, e logentry.Entry) error {
 	line, err := encode(&e)
 	if err != nil {

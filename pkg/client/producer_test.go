@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,6 +114,27 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 	})
 }
 
+// Who calls can tell the end of its own context from a service that is slow, and sees why there was another try.
+func TestWhoseDeadlineItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		c := &Client{retryFor: time.Hour}
+		err := c.again(ctx, func() error { return &Problem{Status: 503} })
+		if p, ok := errors.AsType[*Problem](err); !ok || p.Status != 503 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the caller's, between two tries: %v", err)
+		}
+		if err := c.again(ctx, func() error { return ctx.Err() }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the caller's, in a try: %v", err)
+		}
+	})
+	a := ask(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	c := clientOf(t, a.URL, func(c *Config) { c.Timeout, c.RetryFor = time.Millisecond, time.Nanosecond })
+	if _, err := c.Get(soon(t), logentry.ID{}); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a try's: %v", err)
+	}
+}
+
 func TestABadEntryTakesNoNeighbourWithIt(t *testing.T) {
 	f := newFake(t)
 	f.answer = func(_ int, p post) (int, string) {
@@ -166,6 +188,31 @@ func TestABadEntryTakesNoNeighbourWithIt(t *testing.T) {
 		if !keys[b.Key] {
 			t.Errorf("reported under %q, which no batch had", b.Key)
 		}
+	}
+}
+
+// What is too large for a proxy or a limit of the tenant goes out smaller; only an entry that is too large alone is lost.
+func TestABatchThatIsTooLargeGoesOutInHalves(t *testing.T) {
+	f := newFake(t)
+	f.answer = func(_ int, p post) (int, string) {
+		if len(p.entries) > 2 || slices.ContainsFunc(p.entries, func(e logentry.Entry) bool { return e.Message == "large" }) {
+			return http.StatusRequestEntityTooLarge, `<html>`
+		}
+		return 0, ""
+	}
+	var told reports
+	p := clientOf(t, f.URL).StartProducer(ProducerConfig{OnError: told.add, Linger: time.Hour})
+	for _, m := range []string{"a", "b", "large", "c", "d", "e", "f"} {
+		must(t, p.Send(soon(t), entrySaying("%s", m)))
+	}
+	if problem, ok := errors.AsType[*Problem](p.Close(soon(t))); !ok || problem.Status != 413 {
+		t.Errorf("Close says %v", problem)
+	}
+	if n := f.counts(); !reflect.DeepEqual(n, map[string]int{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1}) {
+		t.Errorf("kept: %v", n)
+	}
+	if lost := told.messages(); !reflect.DeepEqual(lost, []string{"large"}) {
+		t.Errorf("reported: %q", lost)
 	}
 }
 
@@ -322,6 +369,10 @@ func TestSettingsThatAreWrong(t *testing.T) {
 		"another scheme":           {URL: "ftp://x", Token: "t"},
 		"credentials in the URL":   {URL: "http://secret:secret@x", Token: "t"},
 		"a query":                  {URL: "http://x?a=secret", Token: "t"},
+		"the beginning of a query": {URL: "http://x?", Token: "t"},
+		"a token of a file":        {URL: "http://x", Token: "secret\n"},
+		"a key in two lines":       {URL: "http://x", APIKey: "secret\nsecret"},
+		"a tenant with a space":    {URL: "http://x", Token: "t", Tenant: " secret"},
 		"no credentials":           {URL: "http://x"},
 		"two kinds of credentials": {URL: "http://x", Token: "secret", APIKey: "secret"},
 	} {
