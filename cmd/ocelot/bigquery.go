@@ -12,14 +12,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ocelot-log/ocelot/internal/bigquery"
+	"github.com/ocelot-log/ocelot/internal/query"
 )
 
 const bigQueryLong = `Loads what a query finds into a table of BigQuery, and the next time what was recorded since: each entry once, however long it had
 waited, and also when a run was interrupted. The query is that of search; none takes everything.
 
 The table is made if it is not there, with the columns of the format bigquery-schema, in partitions of their timestamp. How far it is
-stands in its description: leave that line, and always use the same query, columns and times. One run at a time. Leave now out of the
-query: what it does not find when its turn comes is not looked at again.
+stands in its description: leave that line, and always use the same query, columns and times. One run at a time. Times are written out:
+with now each run would ask something else, and what it does not find when its turn comes is not looked at again.
 
 Rows go in by load jobs, which cost nothing. Credentials are the machine's own for Google (gcloud auth application-default login, or
 GOOGLE_APPLICATION_CREDENTIALS); they need BigQuery Data Editor on the data set and BigQuery Job User on the project.`
@@ -85,7 +86,7 @@ func newBigQueryCmd() *cobra.Command {
 // partitions are the ways to cut a table; BigQuery takes 10,000 partitions of one.
 var partitions = map[string]string{"hour": "HOUR", "day": "DAY", "month": "MONTH", "year": "YEAR", "none": ""}
 
-func (o loadOptions) asked(query string) (url.Values, error) {
+func (o loadOptions) asked(text string) (url.Values, error) {
 	for flag, value := range map[string]string{"--project": o.table.Project, "--dataset": o.table.Dataset, "--table": o.table.Name} {
 		if value == "" {
 			return nil, errors.New("--project, --dataset and --table say which table: " + flag + " is missing")
@@ -94,9 +95,15 @@ func (o loadOptions) asked(query string) (url.Values, error) {
 	if _, ok := partitions[o.partition]; !ok {
 		return nil, fmt.Errorf("--partition %q is none of hour, day, month, year, none", o.partition)
 	}
-	params, err := o.params(query, time.Time{})
+	params, err := o.params(text, time.Time{})
 	if err != nil {
 		return nil, err
+	}
+	if q, err := query.FromParams(query.Params(params), time.Now()); err == nil { // else the service says what is wrong
+		if part := query.ByClock(q.Where); part != "" {
+			return nil, fmt.Errorf("%s goes by the clock: each run would ask something else, and what it does not find when its turn comes is never looked at again. "+
+				"Write the time out, as in timestamp:>=%s, or leave it out: a run takes what was recorded since the last one", part, time.Now().UTC().Format(time.DateOnly))
+		}
 	}
 	params.Set("format", "bigquery")
 	params.Set("sort", "recorded")

@@ -117,6 +117,27 @@ func loadInto(ctx context.Context, t *testing.T, s *recordedService, to *bigquer
 	return l.loaded, err
 }
 
+func TestALoadDoesNotGoByTheClock(t *testing.T) {
+	for name, c := range map[string]struct {
+		query, start, end string
+		part              string // named in the refusal; empty: there is none
+	}{
+		"the last day":          {"service:billing timestamp:>=now-1d", "", "", "timestamp:[now-1d TO *] goes by the clock"},
+		"deep in the query":     {"a OR NOT (b received_at:[2026-01-01 TO now])", "", "", "received_at:[2026-01-01 TO now] goes by the clock"},
+		"in --start":            {"", "now-1h", "", "timestamp:[now-1h TO *}"},
+		"in --end":              {"", "", "now", "timestamp:[* TO now}"},
+		"times that are there":  {"now timestamp:>=2026-01-01 message:now", "2026-01-01T00:00:00Z", "2027-01-01", ""},
+		"nothing":               {"", "", "", ""},
+		"what the service says": {"(", "", "", ""},
+	} {
+		o := loadOptions{table: bigquery.Table{Project: "p", Dataset: "d", Name: "t"}, partition: "day", searchOptions: searchOptions{start: c.start, end: c.end}}
+		_, err := o.asked(c.query)
+		if c.part == "" && err != nil || c.part != "" && (err == nil || !strings.Contains(err.Error(), c.part) || !strings.Contains(err.Error(), "Write the time out")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // wantLoaded fails where the table does not have each entry of 0 … n-1 once, but for what is left out.
 func wantLoaded(t *testing.T, to *bigquerytest.Server, n int, without map[int]bool) {
 	t.Helper()

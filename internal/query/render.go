@@ -29,6 +29,32 @@ func (q Query) Fingerprint() string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// ByClock is the first part of a tree that goes by the clock, such as timestamp:>=now-15m, and so means something else
+// later; empty where there is none.
+func ByClock(n Node) string {
+	var inside []Node
+	switch n := n.(type) {
+	case And:
+		inside = n
+	case Or:
+		inside = n
+	case Not:
+		inside = []Node{n.Node}
+	case Range:
+		if n.asked != "" {
+			w := writer{canonical: true}
+			w.node(n, orLevel)
+			return w.String()
+		}
+	}
+	for _, n := range inside {
+		if part := ByClock(n); part != "" {
+			return part
+		}
+	}
+	return ""
+}
+
 // The places where a node may stand without parentheses.
 const (
 	orLevel  = iota // anything
