@@ -143,6 +143,13 @@ func (s *Server) admitted(k *call, cost limit.Cost) error {
 	return err
 }
 
+// pressing says whether the tenant sends more than its limits let in: then what is let in of it is not hurried, so
+// that it costs the others as little as can be.
+func (s *Server) pressing(k *call) bool {
+	tenants := s.access.Limits.Tenants
+	return tenants != nil && tenants.Pressing(k.tenant.ID())
+}
+
 // giveBack returns the cost of a batch of which nothing was stored.
 func (s *Server) giveBack(k *call, cost limit.Cost, err error) {
 	if tenants := s.access.Limits.Tenants; tenants != nil && fault.Of(err).Code != "unknown_outcome" {

@@ -108,7 +108,7 @@ func (s *Server) takeEntries(k *call, form logentry.Form) (ingest.Receipt, []log
 	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.AcceptTimeout)
 	defer cancel()
 	receipt, err := s.writing.Ingest.Accept(ctx, k.tenant, ingest.Batch{Entries: entries, IdempotencyKey: key, ReceivedAt: now,
-		Allows: allows(k), Trace: telemetry.Traceparent(k.Request.Header["Traceparent"])})
+		Allows: allows(k), Trace: telemetry.Traceparent(k.Request.Header["Traceparent"]), Patient: s.pressing(k)})
 	if err != nil {
 		s.giveBack(k, cost, err)
 	}

@@ -21,6 +21,8 @@
 // lone request waits for nobody. Behind a send that is under way they wait for its end, which
 // makes the system idle again, but no longer than the linger when another sender is free ("linger").
 // Where both full and fewer are due they take turns, so that a busy tenant does not hold up the others.
+// A patient batch that fills no envelope starts no send for itself: it goes with what others send next, or after
+// 20 ms ("linger").
 package ingest
 
 import (
@@ -55,6 +57,7 @@ type Batch struct {
 	ReceivedAt     time.Time                  // when the request came; one that is zero or ahead of the clock is now
 	Allows         func(*logentry.Entry) bool // whether an entry as it will be kept may come in; nil: each may
 	Trace          string                     // the request's traceparent, as telemetry.Traceparent gives it; may be empty
+	Patient        bool                       // of a tenant that presses against its limits: it waits for company, so that the others need not wait for it
 }
 
 // Receipt is the answer to an accepted batch.
@@ -80,10 +83,11 @@ type Ingest struct {
 	work     sync.Cond // a sender may have something to do
 	lanes    map[string]*lane
 	full     list.List // lanes that fill an envelope; first come, first served
-	small    list.List // lanes that do not, by the age of their oldest request
+	small    list.List // lanes that do not, by when they are due
 	ratio    float64   // bytes sent for each byte of JSON, lately
 	buffered int64
 	sending  int
+	hurried  int  // small lanes that are not patient
 	turn     bool // of the small lanes, when both kinds are due
 	ran      bool
 	stopping bool
@@ -160,7 +164,7 @@ func (in *Ingest) hand(ctx context.Context, tenantID string, b Batch, k keeping)
 		return Receipt{}, err
 	}
 	r := in.request(tenantID)
-	r.trace = b.Trace
+	r.trace, r.patient = b.Trace, b.Patient
 	receipt, err := in.stamp(r, b, k)
 	if err == nil {
 		err = in.checkSizes(r)
@@ -229,7 +233,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 	return nil
 }
 
-// keepTime wakes a sender whenever the linger of the oldest entries is over.
+// keepTime wakes a sender whenever entries have waited long enough.
 func (in *Ingest) keepTime(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -242,7 +246,7 @@ func (in *Ingest) keepTime(ctx context.Context) {
 		}
 		in.mu.Lock()
 		if first := in.small.Front(); first != nil {
-			wait := time.Until(laneOf(first).since.Add(in.cfg.Linger))
+			wait := time.Until(laneOf(first).due)
 			if wait <= 0 {
 				in.work.Signal() // if all are busy, the first that is not will look
 			} else {

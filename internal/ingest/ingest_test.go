@@ -27,10 +27,14 @@ type later struct {
 }
 
 func accept(in *Ingest, ctx context.Context, t auth.Tenant, es ...logentry.Entry) *later {
+	return acceptBatch(in, ctx, t, Batch{Entries: es})
+}
+
+func acceptBatch(in *Ingest, ctx context.Context, t auth.Tenant, b Batch) *later {
 	l := &later{done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
-		l.receipt, l.err = in.Accept(ctx, t, Batch{Entries: es})
+		l.receipt, l.err = in.Accept(ctx, t, b)
 	}()
 	return l
 }
@@ -186,6 +190,76 @@ func TestTheLingerBoundsTheWait(t *testing.T) {
 		if !a.answered() || len(s.envelopes) != 2 || s.envelopes[1].Count != 2 {
 			t.Errorf("%d envelopes", len(s.envelopes))
 		}
+		stop()
+	})
+}
+
+func TestAPatientBatchGoesWithWhatOthersSend(t *testing.T) {
+	pressing, other := authtest.Tenant(t, "pressing"), authtest.Tenant(t, "other")
+	for name, c := range map[string]struct {
+		then func(in *Ingest) *later // 3 ms after the patient batch
+		want time.Duration           // until the patient one is answered; a send takes 2 ms
+	}{
+		"alone it waits for 20 ms": {func(*Ingest) *later { return nil }, 22 * time.Millisecond},
+		"with another's":           {func(in *Ingest) *later { return accept(in, background, other, msg("b")) }, 5 * time.Millisecond},
+		"with another patient one": {func(in *Ingest) *later {
+			return acceptBatch(in, background, other, Batch{Entries: []logentry.Entry{msg("b")}, Patient: true})
+		}, 22 * time.Millisecond},
+		"with its tenant's, who presses no more": {func(in *Ingest) *later { return accept(in, background, pressing, msg("b")) }, 5 * time.Millisecond},
+		"when it fills an envelope": {func(in *Ingest) *later {
+			return acceptBatch(in, background, pressing, Batch{Entries: entries(400, 0), Patient: true})
+		}, 5 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSink()
+				s.hold = func() { time.Sleep(2 * time.Millisecond) }
+				in, stop := start(t, Config{Linger: 5 * time.Millisecond}, s)
+				began := time.Now()
+				first := acceptBatch(in, background, pressing, Batch{Entries: []logentry.Entry{msg("a")}, Patient: true})
+				time.Sleep(3 * time.Millisecond)
+				second := c.then(in)
+				<-first.done
+				if took := time.Since(began); took != c.want || first.err != nil {
+					t.Errorf("took %v, want %v; %v", took, c.want, first.err)
+				}
+				if second != nil {
+					if <-second.done; second.err != nil || time.Since(began) != c.want || len(s.sends) != 1 {
+						t.Errorf("the other: %v after %v, in %d sends", second.err, time.Since(began), len(s.sends))
+					}
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// TestPatientBatchesAreNotForgotten has another tenant always send more than one send takes.
+func TestPatientBatchesAreNotForgotten(t *testing.T) {
+	pressing := authtest.Tenant(t, "pressing")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSink()
+		s.hold = func() { time.Sleep(2 * time.Millisecond) }
+		in, stop := start(t, Config{InFlight: 1, Linger: 5 * time.Millisecond}, s)
+		ctx, enough := context.WithCancel(background)
+		var others sync.WaitGroup
+		for i := range 40 {
+			other := authtest.Tenant(t, fmt.Sprintf("other%d", i))
+			others.Go(func() {
+				for ctx.Err() == nil {
+					<-accept(in, background, other, msg("x")).done
+				}
+			})
+		}
+		time.Sleep(50 * time.Millisecond)
+		began := time.Now()
+		b := acceptBatch(in, background, pressing, Batch{Entries: []logentry.Entry{msg("a")}, Patient: true})
+		<-b.done
+		if took := time.Since(began); took > 30*time.Millisecond || b.err != nil {
+			t.Errorf("a patient batch waited for %v, %v", took, b.err)
+		}
+		enough()
+		others.Wait()
 		stop()
 	})
 }

@@ -14,6 +14,8 @@ const (
 	maxMessages  = 10      // of one send
 	keepLanes    = 4096    // tenants whose ratio is remembered while they are quiet
 	smallestSure = 4       // a measurement counts from this fraction of an envelope on: few entries shrink less
+
+	patience = 20 * time.Millisecond // how long a patient tenant's entries wait for company
 )
 
 // lane is the entries of one tenant that are in no envelope yet.
@@ -22,8 +24,10 @@ type lane struct {
 	requests []*request // those with such entries, oldest first
 	raw      int        // bytes of such entries
 	ratio    float64    // bytes sent for each byte of JSON, lately
-	since    time.Time  // when the oldest request came
+	patient  bool       // waits for company, not for the system to be idle
+	due      time.Time  // when it has waited long enough
 	list     *list.List // full, small or none
+	hurried  bool       // counted among those that do not wait when the system is idle
 	element  *list.Element
 }
 
@@ -43,17 +47,25 @@ func (in *Ingest) place(l *lane) {
 	case float64(l.raw) >= (1-slack)*float64(in.plan(l)):
 		to = &in.full
 	}
-	var since time.Time
+	var due time.Time
 	if to != nil {
-		since = l.requests[0].came
+		due = l.requests[0].came.Add(in.wait(l))
 	}
-	if to == l.list && (to != &in.small || since.Equal(l.since)) {
+	if hurried := to == &in.small && !l.patient; hurried != l.hurried {
+		l.hurried = hurried
+		if hurried {
+			in.hurried++
+		} else {
+			in.hurried--
+		}
+	}
+	if to == l.list && (to != &in.small || due.Equal(l.due)) {
 		return
 	}
 	if l.list != nil {
 		l.list.Remove(l.element)
 	}
-	l.list, l.since = to, since
+	l.list, l.due = to, due
 	switch to {
 	case nil:
 		l.element = nil
@@ -64,7 +76,7 @@ func (in *Ingest) place(l *lane) {
 		l.element = to.PushBack(l)
 	default:
 		at := to.Back()
-		for at != nil && laneOf(at).since.After(since) {
+		for at != nil && laneOf(at).due.After(due) {
 			at = at.Prev()
 		}
 		if at == nil {
@@ -73,6 +85,14 @@ func (in *Ingest) place(l *lane) {
 			l.element = to.InsertAfter(l, at)
 		}
 	}
+}
+
+// wait is how long the entries of l wait for company at the most.
+func (in *Ingest) wait(l *lane) time.Duration {
+	if l.patient {
+		return patience
+	}
+	return in.cfg.Linger
 }
 
 func (l *lane) remove(r *request) {
@@ -101,9 +121,9 @@ func (in *Ingest) take(parcels []parcel, now time.Time) (_ []parcel, flush strin
 	first := in.small.Front()
 	switch {
 	case first == nil:
-	case in.sending == 0, in.stopping:
+	case in.sending == 0 && in.hurried > 0, in.stopping:
 		flush = "idle"
-	case now.Sub(laneOf(first).since) >= in.cfg.Linger:
+	case !now.Before(laneOf(first).due):
 		flush = "linger"
 	}
 	if full := in.full.Front(); full != nil && (flush == "" || !in.turn) {

@@ -13,6 +13,7 @@ const keepBytes = 4 << 20
 type request struct {
 	tenantID string
 	trace    string
+	patient  bool
 	lines    []byte // NDJSON
 	ends     []int  // where each line ends
 	content  []byte // scratch
@@ -93,11 +94,12 @@ func (in *Ingest) enqueue(r *request) error {
 	}
 	l.requests = append(l.requests, r)
 	l.raw += len(r.lines)
+	l.patient = r.patient
 	in.place(l)
 	switch {
-	case l.list == &in.full, in.sending == 0, in.cfg.Linger <= 0:
+	case l.list == &in.full, !l.patient && (in.sending == 0 || in.cfg.Linger <= 0):
 		in.work.Signal()
-	case in.small.Len() == 1:
+	case in.small.Front() == l.element:
 		in.arm()
 	}
 	return nil

@@ -34,6 +34,7 @@ type account struct {
 
 	exchanged int64 // when the total was seen, in nanoseconds; 0: never
 	used      int64 // when the tenant last asked
+	refused   int64 // when it last had to be told to wait; 0: never
 	listed    bool  // among those that have something to tell
 }
 
@@ -110,6 +111,13 @@ func (a *account) turn(now int64, l tenant.Limits) {
 	}
 	if d := now / int64(day); d > a.day || now < a.day*int64(day)-int64(time.Second) { // as in fill
 		a.day, a.today = d, pair{}
+	}
+}
+
+// note keeps in mind that the tenant presses against its limits.
+func (a *account) note(err error, now int64) {
+	if fault.KindOf(err) == fault.Limited {
+		a.refused = now
 	}
 }
 

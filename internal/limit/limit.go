@@ -90,7 +90,9 @@ func (t *Tenants) Ask(id string, own *tenant.Limits, cost Cost) (Standing, error
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.turn(now, t.effective(own))
-	return a.standing(now), a.check(now, pair{cost.Entries, cost.Bytes})
+	err := a.check(now, pair{cost.Entries, cost.Bytes})
+	a.note(err, now)
+	return a.standing(now), err
 }
 
 // Admit takes the cost of a batch from the tenant's limits, or refuses all of it. Kinds: Limited, codes
@@ -115,9 +117,18 @@ func (t *Tenants) Admit(ctx context.Context, id string, own *tenant.Limits, cost
 		a.take(c)
 		t.tell(a)
 	}
+	a.note(err, now)
 	s := a.standing(now)
 	a.mu.Unlock()
 	return s, err
+}
+
+// Pressing says whether this process refused something of the tenant for its limits within the last second.
+func (t *Tenants) Pressing(id string) bool {
+	a := t.account(id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refused > 0 && time.Now().UnixNano()-a.refused < int64(time.Second)
 }
 
 // wait is over when an exchange has settled x, or takes too long: then it goes by what this process knows.

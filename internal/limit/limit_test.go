@@ -291,3 +291,37 @@ func TestWhoSendsMoreIsSeen(t *testing.T) {
 		}
 	}
 }
+
+func TestATenantPressesForASecondAfterARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenants := New(Config{PerMin: 60, Alone: true}, newShelf(), telemetry.Discard())
+		admit := func(n int64) error {
+			_, err := tenants.Admit(t.Context(), "one", &tenant.Limits{}, Cost{Entries: n})
+			return err
+		}
+		pressing := func(want bool) {
+			t.Helper()
+			if tenants.Pressing("one") != want || tenants.Pressing("two") {
+				t.Errorf("one presses: %v, two: %v; want %v and false", !want, tenants.Pressing("two"), want)
+			}
+		}
+		pressing(false)
+		if err := admit(61); fault.KindOf(err) != fault.TooLarge {
+			t.Errorf("more than the limit can ever hold: %v", err)
+		}
+		if err := admit(60); err != nil {
+			t.Errorf("what the limit holds: %v", err)
+		}
+		pressing(false)
+		if err := admit(1); fault.KindOf(err) != fault.Limited {
+			t.Errorf("more than the limit: %v", err)
+		}
+		pressing(true)
+		time.Sleep(time.Second)
+		pressing(false)
+		if _, err := tenants.Ask("one", &tenant.Limits{}, Cost{Entries: 2}); fault.KindOf(err) != fault.Limited {
+			t.Errorf("asked for more than the limit: %v", err)
+		}
+		pressing(true)
+	})
+}

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/fault"
@@ -11,8 +13,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// mongoIDsAtOnce is how many ids one command asks for.
-const mongoIDsAtOnce = 4000
+const (
+	mongoIDsAtOnce = 4000 // that one command asks for
+	mongoHalve     = 20   // ids; so many and more are asked for by two commands side by side
+)
 
 // Get returns one record.
 func (m *Mongo) Get(ctx context.Context, t auth.Tenant, id logentry.ID) (logentry.Record, error) {
@@ -26,7 +30,8 @@ func (m *Mongo) Get(ctx context.Context, t auth.Tenant, id logentry.ID) (logentr
 	return records[0], nil
 }
 
-// GetMany returns the records of ids in their order.
+// GetMany returns the records of ids in their order. Somebody waits for them, and MongoDB looks ids up one after
+// another, some 15 µs each: two commands do it in about half the time.
 func (m *Mongo) GetMany(ctx context.Context, t auth.Tenant, ids []logentry.ID) ([]logentry.Record, error) {
 	ctx, done, err := m.enter(ctx)
 	if err != nil {
@@ -36,8 +41,22 @@ func (m *Mongo) GetMany(ctx context.Context, t auth.Tenant, ids []logentry.ID) (
 	if t.IsZero() {
 		return nil, nil
 	}
-	records, err := m.recordsByID(ctx, ids, t.ID(), 0)
-	return records, mongoFault(err, "get records")
+	var (
+		rest    []logentry.Record
+		restErr error
+		wg      sync.WaitGroup
+		half    = len(ids)
+	)
+	if half >= mongoHalve {
+		half = len(ids) / 2
+		wg.Go(func() { rest, restErr = m.recordsByID(ctx, ids[half:], t.ID(), 0) })
+	}
+	records, err := m.recordsByID(ctx, ids[:half], t.ID(), 0)
+	wg.Wait()
+	if err = cmp.Or(err, restErr); err != nil {
+		return nil, mongoFault(err, "get records")
+	}
+	return append(records, rest...), nil
 }
 
 // recordsByID returns the records of ids in their order, those of one tenant and of one commit only where
@@ -80,7 +99,8 @@ func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, tenantID string
 			where = append(where, bson.E{Key: mongoTenant, Value: tenantID})
 		}
 		show := bson.D{{Key: mongoCommit, Value: 1}, {Key: mongoTenant, Value: 1}, {Key: mongoJSON, Value: 1}}
-		err := m.each(ctx, mongoEntries, where, options.Find().SetProjection(show).SetBatchSize(int32(len(part))), func(doc bson.Raw) error {
+		// A batch that is just filled leaves the cursor open, and another call to ask whether there is more.
+		err := m.each(ctx, mongoEntries, where, options.Find().SetProjection(show).SetBatchSize(int32(len(part))+1), func(doc bson.Raw) error {
 			id, ok := mongoIDOf(doc)
 			if !ok {
 				return errMongoRecord
