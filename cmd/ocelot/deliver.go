@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // deliverer posts batches and tries again while that makes sense.
@@ -67,7 +68,7 @@ func (d *deliverer) deliver(ctx context.Context, b *batch) error {
 		if failed.IsZero() {
 			failed = d.now()
 		}
-		pause := backoff(try)
+		pause := wait.Backoff(try, minPause, maxPause)
 		if answered {
 			pause = max(pause, r.RetryAfter)
 		}
@@ -81,15 +82,6 @@ func (d *deliverer) deliver(ctx context.Context, b *batch) error {
 			return fmt.Errorf("%s: stopped while trying again: %w", b, err)
 		}
 	}
-}
-
-// backoff is the pause after a number of failed tries, with jitter of half of it.
-func backoff(try int) time.Duration {
-	pause := maxPause
-	if try < 8 {
-		pause = min(minPause<<try, maxPause)
-	}
-	return pause/2 + rand.N(pause/2)
 }
 
 // aboutEntries says that a refusal is of the entries, not of the caller.
@@ -156,15 +148,4 @@ func (d *deliverer) post(ctx context.Context, b *batch) error {
 	d.batches.Add(1)
 	d.duplicates.Add(receipt.Data.Duplicates)
 	return nil
-}
-
-func pauseFor(ctx context.Context, pause time.Duration) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -162,7 +163,7 @@ func send(ctx context.Context, o sendOptions, c *client, files []string, stdin i
 	reading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s := &sending{o: o, out: make(chan *batch), stop: stop, note: note,
-		d: &deliverer{c: c, run: o.run, retryFor: o.retryFor, note: note, now: time.Now, wait: pauseFor}}
+		d: &deliverer{c: c, run: o.run, retryFor: o.retryFor, note: note, now: time.Now, wait: wait.For}}
 	if o.wait != nil {
 		s.d.wait = o.wait
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 const tailLong = `Prints the entries that match from now on, a moment after they were recorded, until it is interrupted: as a table on a
@@ -38,7 +40,7 @@ func newTailCmd() *cobra.Command {
 				return err
 			}
 			stderr := cmd.ErrOrStderr()
-			f := &following{c: c, params: params, out: newPrinter(cmd.OutOrStdout(), o.json), wait: pauseFor,
+			f := &following{c: c, params: params, out: newPrinter(cmd.OutOrStdout(), o.json), wait: wait.For,
 				note: func(s string) { _, _ = fmt.Fprintln(stderr, "ocelot:", visible(s)) }}
 			return f.run(cmd.Context())
 		},
@@ -88,7 +90,7 @@ func (f *following) run(ctx context.Context) error {
 		if time.Since(begun) > tailSteady {
 			try = 0
 		}
-		pause := backoff(try)
+		pause := wait.Backoff(try, minPause, maxPause)
 		r, answered := errors.AsType[*refusal](err)
 		switch {
 		case answered && f.last != "" && r.Code == "cursor_invalid":

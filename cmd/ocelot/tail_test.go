@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // tailOf follows a service that answers the connections in turn, and stops at the end of the last one.
@@ -131,7 +133,7 @@ func TestTailShowsAnEntryWhenItComes(t *testing.T) {
 	defer server.Close()
 	ended := make(chan error, 1)
 	go func() {
-		f := &following{c: &client{URL: server.URL, Token: "x", HTTP: server.Client()}, out: &ndjson{bufio.NewWriter(written)}, note: func(string) {}, wait: pauseFor}
+		f := &following{c: &client{URL: server.URL, Token: "x", HTTP: server.Client()}, out: &ndjson{bufio.NewWriter(written)}, note: func(string) {}, wait: wait.For}
 		ended <- f.run(ctx)
 	}()
 	lines := bufio.NewScanner(read)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // How often is looked whether everything is searchable.
@@ -92,7 +94,7 @@ func (r *runner) settle() (at time.Time, ok bool) {
 	acked := int64(r.load.acked.Len())
 	counted := time.Now()
 	for r.prober.waiting.Load()+int64(len(r.prober.samples)) > 0 && time.Since(counted) < countSlow {
-		if !pauseFor(r.settling, 5*time.Millisecond) {
+		if wait.For(r.settling, 5*time.Millisecond) != nil {
 			return time.Time{}, false
 		}
 	}
@@ -110,7 +112,7 @@ func (r *runner) settle() (at time.Time, ok bool) {
 		} else {
 			pause = min(pause*3/2, 10*time.Second)
 		}
-		if !pauseFor(r.settling, max(pause, 5*time.Since(begun))) {
+		if wait.For(r.settling, max(pause, 5*time.Since(begun))) != nil {
 			return time.Time{}, false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -125,7 +126,7 @@ func (r *runner) check(ctx context.Context, l *ledger) error {
 		default:
 			r.cfg.Note(fmt.Sprintf("%d acknowledged entries are not found yet", l.state.Missing))
 		}
-		if !pauseFor(r.settling, pause) {
+		if wait.For(r.settling, pause) != nil {
 			return err
 		}
 		pause *= 2

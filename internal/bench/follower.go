@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // maxFollowed is how many tenants can be followed: a caller may have so many streams.
@@ -128,7 +130,7 @@ func (f *follower) await(ctx context.Context, acked int64, quiet time.Duration) 
 		if n := f.came.Load(); n != last {
 			last, since = n, time.Now()
 		}
-		if !pauseFor(ctx, 20*time.Millisecond) {
+		if wait.For(ctx, 20*time.Millisecond) != nil {
 			return
 		}
 	}

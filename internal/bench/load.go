@@ -14,6 +14,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -162,7 +163,7 @@ func (l *load) send(ctx context.Context, w *wire, s span, tenant string, due tim
 	token, err := l.cfg.Token()
 	if err != nil {
 		l.failed(s, "token", err.Error(), false, due, 0)
-		pauseFor(ctx, time.Second)
+		_ = wait.For(ctx, time.Second)
 		return false
 	}
 	path, kind := "/api/v1/logs/bulk", "application/x-ndjson"
@@ -187,7 +188,7 @@ func (l *load) send(ctx context.Context, w *wire, s span, tenant string, due tim
 		}
 		l.failed(s, code, err.Error(), reached, due, len(payload))
 		if l.interval == 0 {
-			pauseFor(ctx, 50*time.Millisecond)
+			_ = wait.For(ctx, 50*time.Millisecond)
 		}
 		return false
 	}
@@ -200,7 +201,7 @@ func (l *load) send(ctx context.Context, w *wire, s span, tenant string, due tim
 		detail := strings.ToValidUTF8(string(a.body[:min(len(a.body), 300)]), "\ufffd")
 		l.failed(s, c, strconv.Itoa(a.status)+" "+detail, a.status >= 500 || a.status == http.StatusRequestTimeout, due, len(payload))
 		if l.interval == 0 && (a.status == http.StatusTooManyRequests || a.status >= 500) {
-			pauseFor(ctx, min(max(a.retryAfter, 50*time.Millisecond), 5*time.Second))
+			_ = wait.For(ctx, min(max(a.retryAfter, 50*time.Millisecond), 5*time.Second))
 		}
 		return false
 	}
@@ -281,19 +282,4 @@ func (l *load) note(what string) {
 
 func clamp(d time.Duration) int64 { return min(max(d.Microseconds(), 1), maxLatency) }
 
-func sleepUntil(ctx context.Context, at time.Time) bool { return pauseFor(ctx, time.Until(at)) }
-
-// pauseFor waits; false where ctx ended first.
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
+func sleepUntil(ctx context.Context, at time.Time) bool { return wait.For(ctx, time.Until(at)) == nil }

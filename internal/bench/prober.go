@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // prober searches for sampled entries until it finds them. It asks for the oldest ones first, many at once, and
@@ -58,7 +60,7 @@ func (p *prober) run(ctx context.Context) {
 		}
 		pending = left
 		p.waiting.Store(int64(len(pending) + len(p.samples)))
-		if !pauseFor(ctx, pause) {
+		if wait.For(ctx, pause) != nil {
 			return
 		}
 	}

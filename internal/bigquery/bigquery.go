@@ -15,13 +15,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"golang.org/x/oauth2/google"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // Endpoint is BigQuery's own.
@@ -113,7 +114,7 @@ func New(ctx context.Context, endpoint string, over *http.Client) (*Client, erro
 	}
 	own := *over
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // 308 is: go on with an upload
-	c := &Client{endpoint: u, http: &own, chunk: 16 << 20, Pause: pause}
+	c := &Client{endpoint: u, http: &own, chunk: 16 << 20, Pause: wait.For}
 	if googles(u) {
 		credentials, err := google.FindDefaultCredentials(ctx, scope)
 		if err != nil {
@@ -233,18 +234,4 @@ func passing(ctx context.Context, err error) bool {
 	return !answered || e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Reason == "rateLimitExceeded" || e.Reason == "jobRateLimitExceeded"
 }
 
-func backoff(try int) time.Duration {
-	d := time.Second << min(try, 5)
-	return d/2 + rand.N(d/2)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
+func backoff(try int) time.Duration { return wait.Backoff(try, time.Second, 32*time.Second) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -84,7 +85,7 @@ func (w *Worker) drainBacklog(ctx, work context.Context) {
 			case <-tick.C:
 			}
 		default:
-			pause(ctx, backoff(tries, firstRetry, mostRetry))
+			_ = wait.For(ctx, wait.Backoff(tries, firstRetry, mostRetry))
 			tries++
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/queue"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 	"go.uber.org/zap"
 )
@@ -167,7 +168,7 @@ func (w *Worker) deleteSettled(work context.Context) {
 	for d := range w.settled {
 		batch = append(batch[:0], d)
 		if w.cfg.FewCalls {
-			pause(work, w.cfg.Pace) // what came together is settled one after the other
+			_ = wait.For(work, w.cfg.Pace) // what came together is settled one after the other
 		}
 		for more := true; more && len(batch) < 1000; {
 			select {

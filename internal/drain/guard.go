@@ -3,7 +3,6 @@ package drain
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -59,22 +58,3 @@ func outage(err error) bool {
 
 // panicked tells an error that guard made.
 func panicked(err error) bool { return fault.Of(err).Code == codePanic }
-
-// backoff is how long to wait before the next try after the tries so far: first, doubled each time up
-// to most, and somewhere in its upper half, so that workers don't come back all at once.
-func backoff(tries int, first, most time.Duration) time.Duration {
-	d := min(first<<min(tries, 20), most)
-	return d/2 + rand.N(d/2+1)
-}
-
-// pause waits for d, or until ctx ends: then it is false.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/queue"
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"go.uber.org/zap"
 )
 
@@ -26,17 +27,17 @@ func (w *Worker) poll(ctx, work context.Context, first bool) {
 			probes = 0
 			ds, err := w.receive(ctx, mostReceived)
 			if err != nil {
-				pause(ctx, backoff(tries, firstRetry, mostRetry))
+				_ = wait.For(ctx, wait.Backoff(tries, firstRetry, mostRetry))
 				tries++
 				continue
 			}
 			tries = 0
 			w.route(ctx, work, ds)
 			if len(ds) > 0 && len(ds) < mostReceived {
-				pause(ctx, w.cfg.Pace) // what comes meanwhile comes together
+				_ = wait.For(ctx, w.cfg.Pace) // what comes meanwhile comes together
 			}
 		case first:
-			if pause(ctx, backoff(probes, firstRetry, mostRetry)) {
+			if wait.For(ctx, wait.Backoff(probes, firstRetry, mostRetry)) == nil {
 				w.probe(ctx, work)
 			}
 			probes++

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/store"
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 const (
@@ -35,22 +36,13 @@ func (t *Tenants) Run(ctx context.Context) error {
 		case <-t.urgent:
 		}
 		if t.exchange(ctx, false) != nil {
-			pause(ctx, time.Second)
+			_ = wait.For(ctx, time.Second)
 		}
 		if time.Since(swept) > time.Minute {
 			swept = time.Now()
 			t.sweep()
 		}
-		pause(ctx, gap+rand.N(2*gap)) // processes that claim in step would refuse each other for ever
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+		_ = wait.For(ctx, gap+rand.N(2*gap)) // processes that claim in step would refuse each other for ever
 	}
 }
 

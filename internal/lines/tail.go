@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // Tail follows a file by its name, as tail -F does: it waits for a file that is not there yet, reads what is
@@ -41,9 +43,9 @@ func (t *Tail) Run(ctx context.Context) error {
 			_ = t.file.Close()
 		}
 	}()
-	wait := t.Wait
-	if wait == nil {
-		wait = pause
+	pause := t.Wait
+	if pause == nil {
+		pause = func(ctx context.Context) error { return wait.For(ctx, 250*time.Millisecond) }
 	}
 	for {
 		if err := t.poll(); err != nil {
@@ -52,7 +54,7 @@ func (t *Tail) Run(ctx context.Context) error {
 		if err := t.Idle(); err != nil {
 			return err
 		}
-		if wait(ctx) != nil {
+		if pause(ctx) != nil {
 			if err := t.poll(); err != nil { // what was written while we waited
 				return fmt.Errorf("following %s: %w", t.Path, err)
 			}
@@ -153,15 +155,4 @@ func (t *Tail) finish() error {
 		}
 	}
 	return err
-}
-
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(250 * time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 const (
@@ -70,7 +71,7 @@ func (r *results) settle(ctx context.Context, items []int, call func(items []int
 			return err
 		}
 		items = r.read(items, answer)
-		if len(items) == 0 || try == sqsRetries || !pauseFor(ctx, 50*time.Millisecond<<try) {
+		if len(items) == 0 || try == sqsRetries || wait.For(ctx, jitter(50*time.Millisecond<<try)) != nil {
 			return nil
 		}
 	}
@@ -115,18 +116,6 @@ func (r *results) failed(f types.BatchResultErrorEntry) error {
 		}
 	}
 	return sqsFault(api, r.doing)
-}
-
-// pauseFor waits for about d; it is false when ctx ended first.
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(jitter(d))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // jitter is somewhere between half of d and one and a half.

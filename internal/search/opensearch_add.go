@@ -3,7 +3,6 @@ package search
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -182,15 +182,7 @@ func (a *adding) deliver(ctx context.Context, b *bulk) {
 // pause waits longer after each try, up to a second and a half in all: the caller has a better place for
 // what must wait.
 func (a *adding) pause(ctx context.Context, tries int) bool {
-	most := min(100*time.Millisecond<<tries, time.Second)
-	t := time.NewTimer(most/2 + rand.N(most/2))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return wait.For(ctx, wait.Backoff(tries, 100*time.Millisecond, time.Second)) == nil
 }
 
 // send sends what b has still to do, and leaves in it what may be sent again. An error is of the call as

@@ -2,12 +2,13 @@ package store
 
 import (
 	"context"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // mongoConcern is what a write waits for. A raw command does not take it from the client.
@@ -97,13 +98,5 @@ func (m *Mongo) again(ctx context.Context, do func() error) error {
 // pauseMongo waits before the next attempt: longer each time, never quite as long as others wait. It is
 // false where ctx ends before.
 func pauseMongo(ctx context.Context, attempt int) bool {
-	d := min(25*time.Millisecond<<min(attempt, 10), 2*time.Second)
-	t := time.NewTimer(d/2 + rand.N(d/2))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return wait.For(ctx, wait.Backoff(attempt, 25*time.Millisecond, 2*time.Second)) == nil
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 // What the record tells is when to look, never what there is: a look finds that. So nothing depends on it, and where it
@@ -78,7 +80,7 @@ func (h *Hub) listen(ctx context.Context) {
 			pause = tryAgain
 		}
 		h.log.Info("the record does not tell what comes; looking for it all the time", zap.Error(err), zap.Duration("again_in", pause))
-		if !pauseFor(ctx, pause) {
+		if wait.For(ctx, pause) != nil {
 			return
 		}
 	}
@@ -126,12 +128,12 @@ func (p *pace) rest(ctx context.Context, b *bell, began time.Time, found bool) {
 	if found {
 		p.found, p.word, p.step = began, now, p.cfg.Poll
 	}
-	wait := max(p.step-now.Sub(began), p.step/4)
+	d := max(p.step-now.Sub(began), p.step/4)
 	if b.heard.Load() && now.Sub(p.word) > awake && p.step >= p.cfg.Poll {
-		wait = p.cfg.Rest
+		d = p.cfg.Rest
 	}
 	p.step = min(2*p.step, p.cfg.Poll)
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -141,18 +143,6 @@ func (p *pace) rest(ctx context.Context, b *bell, began time.Time, found bool) {
 		// not before a whole Poll is over.
 		p.word = time.Now()
 		p.step = min(afterRing, p.cfg.Poll)
-		pauseFor(ctx, max(p.step, p.cfg.Poll-time.Since(p.found)))
-	}
-}
-
-// pauseFor waits; false where ctx ended first.
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
+		_ = wait.For(ctx, max(p.step, p.cfg.Poll-time.Since(p.found)))
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/store"
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -127,7 +128,7 @@ func (h *Hub) follow(ctx context.Context) {
 		switch {
 		case err != nil:
 			h.log.Warn("following the record failed; trying again", zap.Error(err))
-			pauseFor(ctx, max(time.Second, h.cfg.Poll))
+			_ = wait.For(ctx, max(time.Second, h.cfg.Poll))
 		case found < h.cfg.AtOnce:
 			pace.rest(ctx, &h.bell, began, found > 0)
 		}
