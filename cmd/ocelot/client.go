@@ -41,12 +41,13 @@ type client struct {
 	HTTP   *http.Client
 
 	mint   func() (string, error)
+	life   time.Duration // of what mint makes; half of it is used
 	mu     sync.Mutex
 	minted string
 	fresh  time.Time // until when minted is used
 }
 
-// mintedFor is how long a token of our own is valid; half of it is used.
+// mintedFor is how long a token of our own is valid, where the settings allow it.
 const mintedFor = time.Hour
 
 // clientFromEnv finds the service: flags, then OCELOT_URL and OCELOT_TOKEN, then the local data directory. all asks
@@ -90,6 +91,10 @@ func (c *client) mintWith(s config.Settings, all bool) {
 		request.Tenants = []string{"*"}
 		c.Tenant = first(c.Tenant, "default")
 	}
+	c.life = mintedFor
+	if s.JWTMaxTTL > 0 {
+		c.life = min(c.life, s.JWTMaxTTL)
+	}
 	c.mint = func() (string, error) { return app.Token(s, request) }
 }
 
@@ -117,7 +122,7 @@ func (c *client) bearer() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("making a token: %w", err)
 		}
-		c.minted, c.fresh = token, now.Add(mintedFor/2)
+		c.minted, c.fresh = token, now.Add(c.life/2)
 	}
 	return c.minted, nil
 }

@@ -14,6 +14,7 @@ func newTokenCmd() *cobra.Command {
 		roles   []string
 		subject string
 		ttl     time.Duration
+		filter  string
 	)
 	cmd := &cobra.Command{
 		Use:   "token",
@@ -28,7 +29,10 @@ func newTokenCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			token, jti, expires, err := app.MintToken(s, app.TokenRequest{Subject: subject, Tenants: tenants, Roles: roles, TTL: ttl})
+			if !cmd.Flags().Changed("ttl") {
+				ttl = min(ttl, s.JWTMaxTTL)
+			}
+			token, jti, expires, err := app.MintToken(s, app.TokenRequest{Subject: subject, Tenants: tenants, Roles: roles, TTL: ttl, Filter: filter})
 			if err != nil {
 				return err
 			}
@@ -40,6 +44,7 @@ func newTokenCmd() *cobra.Command {
 	cmd.Flags().StringSliceVar(&tenants, "tenant", []string{"default"}, "tenants that the token is for, comma-separated; * for all")
 	cmd.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "roles: writer, reader, admin")
 	cmd.Flags().StringVar(&subject, "subject", "cli", "who the token is for; stands in audit entries")
-	cmd.Flags().DurationVar(&ttl, "ttl", 12*time.Hour, "how long it is valid")
+	cmd.Flags().DurationVar(&ttl, "ttl", 12*time.Hour, "how long it is valid, at most JWT_MAX_TTL")
+	cmd.Flags().StringVar(&filter, "filter", "", "a search that bounds which entries it is for, such as service:billing; empty: all of its tenants")
 	return cmd
 }

@@ -29,10 +29,14 @@ type TokenRequest struct {
 	Tenants []string
 	Roles   []string
 	TTL     time.Duration
+	Filter  string // a search that bounds which entries it is for; empty: all
 }
 
-// Token makes a JWT with the settings' secret, or with that of the data directory.
+// Token makes a JWT with the settings' secret, or with that of the data directory. It lives no longer than the settings allow.
 func Token(s config.Settings, r TokenRequest) (string, error) {
+	if s.JWTMaxTTL > 0 {
+		r.TTL = min(r.TTL, s.JWTMaxTTL)
+	}
 	token, _, _, err := MintToken(s, r)
 	return token, err
 }
@@ -44,7 +48,8 @@ func MintToken(s config.Settings, r TokenRequest) (token, jti string, expires ti
 		return "", "", time.Time{}, err
 	}
 	return auth.Mint(secret, auth.Claims{
-		Subject: r.Subject, Tenants: r.Tenants, Roles: r.Roles, TTL: r.TTL, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
+		Subject: r.Subject, Tenants: r.Tenants, Roles: r.Roles, TTL: r.TTL, MaxTTL: s.JWTMaxTTL, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
+		Filter: r.Filter, TenantsClaim: s.JWTTenantsClaim, RolesClaim: s.JWTRolesClaim,
 	})
 }
 

@@ -395,6 +395,36 @@ func TestTheNamesOfClaims(t *testing.T) {
 	}
 }
 
+func TestOurOwnTokensFollowTheNamesOfClaims(t *testing.T) {
+	for _, c := range []struct {
+		tenantsAt, rolesAt string
+		refused            bool
+	}{
+		{"", "", false}, {"tenants", "roles", false}, {"orgs", "groups", false}, {"tenants", "realm_access.roles", false}, {"roles", "tenants", false},
+		{"https://ocelot.example/tenants", "https://ocelot.example/roles", false},
+		{"sub", "roles", true}, {"tenants", "filter", true}, {"grants", "grants", true},
+	} {
+		a := newShelf().process(t, func(cfg *Config) { cfg.TenantsClaim, cfg.RolesClaim = c.tenantsAt, c.rolesAt })
+		minted, _, _, err := Mint(NewSecret(testSecret), Claims{Subject: "ada", Tenants: []string{"acme"}, Roles: []string{"reader"}, TTL: time.Hour, TenantsClaim: c.tenantsAt, RolesClaim: c.rolesAt})
+		_, issued, err2 := a.Tokens().Issue(t.Context(), adminOf("acme"), TokenRequest{Tenants: []string{"acme"}, Roles: []string{"reader"}})
+		if c.refused {
+			if codeOf(err) != "no_signing_secret" || codeOf(err2) != "no_signing_secret" {
+				t.Errorf("%s %s: %v, %v", c.tenantsAt, c.rolesAt, err, err2)
+			}
+			continue
+		}
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		for _, token := range []string{minted, issued} {
+			p, err := a.Authenticate(t.Context(), Request{Header: bearer(token)})
+			if err != nil || p.Subject != "ada" || strings.Join(p.Tenants(), " ") != "acme" || strings.Join(p.Roles(), " ") != "reader" || p.TokenID == "" {
+				t.Errorf("%s %s: %+v %v", c.tenantsAt, c.rolesAt, p, err)
+			}
+		}
+	}
+}
+
 // A listener that nobody may call: whatever a token says about where keys are is not followed.
 func TestNoTokenMakesUsCallAnybody(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"slices"
@@ -14,12 +15,15 @@ import (
 // Claims are what a new token says.
 type Claims struct {
 	Subject  string
-	Tenants  []string      // slugs, or AllTenants
-	Roles    []string      // writer, reader, admin
-	TTL      time.Duration // at most 8,760 h
+	Tenants  []string // slugs, or AllTenants
+	Roles    []string // writer, reader, admin
+	TTL      time.Duration
+	MaxTTL   time.Duration // that an Authenticator takes; 0: 8,760 h
 	Issuer   string        // empty: none
 	Audience string        // empty: none
 	Filter   string        // a search that bounds which entries the token is for; empty: all
+
+	TenantsClaim, RolesClaim string // as an Authenticator is told; empty: tenants, roles
 }
 
 // Mint makes a token that an Authenticator with the same secret accepts. It returns the token, its id (jti)
@@ -33,20 +37,24 @@ func Mint(secret Secret, c Claims) (token, jti string, expires time.Time, err er
 	}
 	now := time.Now().Truncate(time.Second)
 	jti, expires = rand.Text(), now.Add(c.TTL.Truncate(time.Second))
-	token, err = sign(secret, &claims{Issuer: c.Issuer, Audience: audienceOf(c.Audience), Subject: c.Subject, Tenants: listed(c.Tenants), Roles: listed(c.Roles), ID: jti, Purpose: accessPurpose, Filter: c.Filter,
+	token, err = sign(secret, claimNames{c.TenantsClaim, c.RolesClaim}, &claims{Issuer: c.Issuer, Audience: audienceOf(c.Audience), Subject: c.Subject, Tenants: listed(c.Tenants), Roles: listed(c.Roles), ID: jti, Purpose: accessPurpose, Filter: c.Filter,
 		IssuedAt: &numericDate{now}, ExpiresAt: &numericDate{expires}})
 	return token, jti, expires, err
 }
 
-func sign(secret Secret, c *claims) (string, error) {
+func sign(secret Secret, names claimNames, c *claims) (string, error) {
+	if err := names.check(); err != nil {
+		return "", err
+	}
+	c.named = names
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
 	t.Header["typ"] = "at+jwt"
 	return t.SignedString([]byte(secret.Reveal()))
 }
 
 func (c Claims) check() error {
-	if c.TTL < time.Second || c.TTL > defaultMaxTTL {
-		return fmt.Errorf("a token is valid for at least 1s and at most %s, not %s", defaultMaxTTL, c.TTL)
+	if most := cmp.Or(c.MaxTTL, defaultMaxTTL); c.TTL < time.Second || c.TTL > most {
+		return fmt.Errorf("a token is valid for at least 1s and at most %s (JWT_MAX_TTL), not %s", most, c.TTL)
 	}
 	if len(c.Tenants) == 0 || len(c.Roles) == 0 {
 		return fmt.Errorf("a token needs a tenant and a role")

@@ -161,6 +161,8 @@ func TestMintRefuses(t *testing.T) {
 		"what is no role":    {Tenants: []string{"acme"}, Roles: []string{"root"}, TTL: time.Hour},
 		"no time":            {Tenants: []string{"acme"}, Roles: []string{"reader"}},
 		"more than one year": {Tenants: []string{"acme"}, Roles: []string{"reader"}, TTL: 8761 * time.Hour},
+		"more than is taken": {Tenants: []string{"acme"}, Roles: []string{"reader"}, TTL: time.Hour, MaxTTL: time.Minute},
+		"what is no filter":  {Tenants: []string{"acme"}, Roles: []string{"reader"}, TTL: time.Hour, Filter: "service:("},
 	} {
 		if token, _, _, err := Mint(NewSecret(testSecret), c); err == nil || token != "" {
 			t.Errorf("%s: %q", name, token)

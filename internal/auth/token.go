@@ -2,8 +2,10 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
 )
 
 // maxTokenBytes bounds what is parsed at all; our own tokens have about 400.
@@ -51,8 +55,30 @@ type claims struct {
 	Filter    string         `json:"filter,omitzero"`
 	CIDRs     []string       `json:"cidrs,omitzero"`
 
-	keep bool // raw is wanted
-	raw  jsontext.Value
+	keep  bool // raw is wanted
+	raw   jsontext.Value
+	named claimNames // of a new token
+}
+
+// claimNames are where the tenants and roles of a new token stand: under the whole name, where every reading looks first.
+type claimNames struct{ tenants, roles string }
+
+const (
+	tenantsClaim = "tenants"
+	rolesClaim   = "roles"
+)
+
+// check refuses names under which something else stands.
+func (n claimNames) check() error {
+	if n.tenants != "" && n.tenants == n.roles {
+		return fault.New(fault.Conflict, "no_signing_secret", "no tokens are made here: JWT_TENANTS_CLAIM and JWT_ROLES_CLAIM name the same claim")
+	}
+	for setting, name := range map[string]string{"JWT_TENANTS_CLAIM": n.tenants, "JWT_ROLES_CLAIM": n.roles} {
+		if slices.Contains([]string{"iss", "aud", "sub", "iat", "nbf", "exp", "jti", "typ", "token_use", "nonce", "at_hash", "c_hash", "filter", "cidrs"}, name) {
+			return fault.New(fault.Conflict, "no_signing_secret", "no tokens are made here: "+setting+" names a claim that means something else in them")
+		}
+	}
+	return nil
 }
 
 // UnmarshalJSON reads claims instead of the JWT library's codec, which folds case and takes the last of two.
@@ -70,7 +96,18 @@ func (c *claims) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes claims with the same names.
 func (c *claims) MarshalJSON() ([]byte, error) {
 	type plain claims
-	return json.Marshal((*plain)(c))
+	own, granted := plain(*c), map[string]jsontext.Value{cmp.Or(c.named.tenants, tenantsClaim): c.Tenants, cmp.Or(c.named.roles, rolesClaim): c.Roles}
+	own.Tenants, own.Roles = nil, nil
+	maps.DeleteFunc(granted, func(_ string, v jsontext.Value) bool { return v == nil })
+	b, err := json.Marshal(&own)
+	if err != nil || len(granted) == 0 {
+		return b, err
+	}
+	more, err := json.Marshal(granted, json.Deterministic(true))
+	if len(b) == len("{}") || err != nil {
+		return more, err
+	}
+	return append(append(b[:len(b)-1], ','), more[1:]...), nil
 }
 
 func (c *claims) expires() time.Time { return c.ExpiresAt.Time }

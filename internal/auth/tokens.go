@@ -31,6 +31,7 @@ const (
 type Tokens struct {
 	held     *mirror[heldToken]
 	secret   Secret
+	named    claimNames
 	issuer   string
 	audience string
 	maxTTL   time.Duration
@@ -86,7 +87,7 @@ func endedFor(revoked, tenants []string) bool {
 type heldToken struct{ revokedFor []string }
 
 func newTokens(cfg Config, from documents, lookup Lookup, log *zap.Logger) *Tokens {
-	return &Tokens{secret: cfg.Secret, issuer: cfg.Issuer, audience: cfg.Audience, maxTTL: cfg.MaxTTL, leeway: cfg.Leeway, lookup: lookup,
+	return &Tokens{secret: cfg.Secret, named: claimNames{cfg.TenantsClaim, cfg.RolesClaim}, issuer: cfg.Issuer, audience: cfg.Audience, maxTTL: cfg.MaxTTL, leeway: cfg.Leeway, lookup: lookup,
 		held: newMirror(document.Token, from, tokenLooks, log, func(d document.Document, _ *heldToken) (*heldToken, error) {
 			var b tokenBody
 			err := json.Unmarshal(d.Body, &b)
@@ -154,7 +155,7 @@ func (t *Tokens) Issue(ctx context.Context, by Principal, r TokenRequest) (Token
 	}
 	b := tokenBody{Subject: r.Subject, Issuer: by.Subject, Tenants: r.Tenants, Roles: r.Roles, Filter: s.String(), CreatedAt: now.UTC(), ExpiresAt: now.Add(ttl).UTC()}
 	id := rand.Text()
-	text, err := sign(t.secret, &claims{Issuer: t.issuer, Audience: audienceOf(t.audience), Subject: b.Subject, Tenants: listed(b.Tenants), Roles: listed(b.Roles), ID: id,
+	text, err := sign(t.secret, t.named, &claims{Issuer: t.issuer, Audience: audienceOf(t.audience), Subject: b.Subject, Tenants: listed(b.Tenants), Roles: listed(b.Roles), ID: id,
 		Purpose: accessPurpose, Filter: b.Filter, CIDRs: prefixTexts(by.from), IssuedAt: &numericDate{now}, ExpiresAt: &numericDate{b.ExpiresAt}})
 	if err != nil {
 		return Token{}, "", err
