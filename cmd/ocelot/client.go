@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,7 +43,7 @@ type client struct {
 	HTTP   *http.Client
 
 	mint   func() (string, error)
-	life   time.Duration // of what mint makes; half of it is used
+	life   time.Duration // of what mint makes, half of which is used; 0: mintedFor
 	mu     sync.Mutex
 	minted string
 	fresh  time.Time // until when minted is used
@@ -79,6 +81,9 @@ func clientFromEnv(cmd *cobra.Command, t target, all bool) (*client, error) {
 		// A token of the local secret is good for the local service and goes nowhere else.
 		return nil, fmt.Errorf("there is no token for %s: say --token or OCELOT_TOKEN; `ocelot token --role writer` prints one on the service's machine", c.URL)
 	}
+	over := app.LocalTransport()
+	over.MaxIdleConnsPerHost = 64
+	c.HTTP.Transport = over
 	if c.Token == "" {
 		c.mintWith(s, all)
 	}
@@ -122,7 +127,7 @@ func (c *client) bearer() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("making a token: %w", err)
 		}
-		c.minted, c.fresh = token, now.Add(c.life/2)
+		c.minted, c.fresh = token, now.Add(cmp.Or(c.life, mintedFor)/2)
 	}
 	return c.minted, nil
 }
@@ -189,6 +194,9 @@ func (u *unreachable) Error() string {
 	cause := u.err
 	if e, ok := errors.AsType[*url.Error](cause); ok {
 		cause = e.Err
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](cause); ok {
+		return fmt.Sprintf("the certificate of %s is not one that this machine trusts (%v): use the name that it is for, or name the file of its authority in SSL_CERT_FILE", u.url, cause)
 	}
 	return fmt.Sprintf("nothing answers at %s: is `ocelot up` running? (%v)", u.url, cause)
 }

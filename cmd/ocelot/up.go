@@ -93,7 +93,7 @@ func newHealthCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			res, err := http.DefaultClient.Do(req)
+			res, err := (&http.Client{Transport: app.LocalTransport()}).Do(req)
 			if err != nil {
 				return fmt.Errorf("nothing answers at %s: is `ocelot up` running?", url)
 			}

@@ -45,8 +45,8 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.release()) }()
-	fresh := isFresh(dir)
-	if !s.JWTSecret.IsSet() {
+	fresh, ownSecret := isFresh(dir), !s.JWTSecret.IsSet()
+	if ownSecret {
 		if s.JWTSecret, err = dir.secret(); err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func Up(ctx context.Context, s config.Settings, version string, out io.Writer) (
 		return err
 	}
 	log.Info("ready", zap.String("api", url), zap.String("metrics", "http://"+reachable(metrics.Addr())), zap.String("data", s.DataDir), zap.String("version", version))
-	welcome(out, url, "http://"+reachable(metrics.Addr()), s.DataDir, fresh)
+	welcome(out, url, "http://"+reachable(metrics.Addr()), s.DataDir, fresh, ownSecret)
 
 	err = runStages(ctx, []stage{
 		{"api", func(ctx context.Context) error { return server.Serve(ctx, api) }},
@@ -124,14 +124,17 @@ func reachable(a net.Addr) string {
 }
 
 // welcome says where everything is and, as a command that can be pasted, how to send a first entry.
-func welcome(out io.Writer, url, metrics, dir string, fresh bool) {
+func welcome(out io.Writer, url, metrics, dir string, fresh, ownSecret bool) {
 	self, env := os.Args[0], ""
 	if dir != "./data" {
 		env = "DATA_DIR=" + dir + " "
 	}
 	head := "Ocelot is ready."
-	if fresh {
+	switch {
+	case fresh && ownSecret:
 		head = "Ocelot is ready; this is a new data directory, with a tenant `default` and a secret of its own."
+	case fresh:
+		head = "Ocelot is ready; this is a new data directory, with a tenant `default`."
 	}
 	_, _ = fmt.Fprintf(out, `%s
 

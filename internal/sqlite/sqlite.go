@@ -48,8 +48,11 @@ type Conn struct {
 	stmts map[string]*sql.Stmt
 }
 
-// Open opens or makes the file at path and its schema. It refuses a file whose commits would not be durable.
+// Open opens or makes the file at path, readable for its owner only, and its schema. It refuses a file whose commits would not be durable.
 func Open(path string, o Options) (*DB, error) {
+	if err := private(path); err != nil {
+		return nil, Fault(err, "open "+path)
+	}
 	pageSize := or(o.PageSize, defaultPageSize)
 	if pageSize != defaultPageSize && path != ":memory:" {
 		if err := setPageSize(path, pageSize); err != nil {
@@ -60,6 +63,22 @@ func Open(path string, o Options) (*DB, error) {
 	}
 	d, err := open(path, dsn(path, or(o.WriterCacheKiB, 2_048), o.MaxPages), o)
 	return d, Fault(err, "open "+path)
+}
+
+// private makes the file where there is none: SQLite would make it for everybody to read. The files beside it get the
+// mode that it has.
+func private(path string) error {
+	if path == ":memory:" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 const (
