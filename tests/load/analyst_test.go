@@ -164,8 +164,16 @@ func report(b *testing.B, prefix string, took []time.Duration) {
 }
 
 // exports exports one tenant after the other, each as many rows as a search counts, and on MongoDB reads each with a bare
-// cursor in turns.
+// cursor in turns. The process is started anew, so that its memory is what exports take and not what was left of filling it.
 func (a *analyst) exports(b *testing.B) {
+	filled := peakOf(b, a.s.API)
+	if err := errors.Join(a.s.API.Stop(), a.s.RestartProcess(0)); err != nil {
+		b.Fatal(err)
+	}
+	for slug, c := range a.clients {
+		c.URL = a.s.URL
+		a.clients[slug] = c
+	}
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", a.s.API.PID()), []byte("5"), 0); err != nil { // forgets the peak
 		b.Fatal(err)
 	}
@@ -190,6 +198,7 @@ func (a *analyst) exports(b *testing.B) {
 	b.ReportMetric(rate, "entries/s")
 	b.ReportMetric(float64(peakOf(b, a.s.API))/(1<<20), "peak-MiB")
 	b.ReportMetric(float64(idle)/(1<<20), "idle-MiB")
+	b.ReportMetric(float64(filled)/(1<<20), "filled-MiB")
 	if bare > 0 {
 		b.ReportMetric(100*bare.Seconds()/exported.Seconds(), "%-of-bare-cursor")
 	}
@@ -279,6 +288,10 @@ func (a *analyst) overhead(b *testing.B) {
 		proxy.ServeHTTP(w, r)
 	}))
 	watched := a.s.AddAPI("OPENSEARCH_URL=" + l)
+	service.Eventually(b, drainLimit, func() (bool, string) {
+		n, err := a.s.Servers.Merging(b.Context())
+		return err == nil && n == 0, fmt.Sprint(n, " merges under way, ", err)
+	})
 	raw := &http.Client{Transport: &http.Transport{DisableCompression: true}}
 	var ours, theirs, record []time.Duration
 	for b.Loop() {

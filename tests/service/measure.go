@@ -171,3 +171,23 @@ func (s *Servers) BulkOf(ctx context.Context, prefix string, ids [][16]byte) ([]
 	}
 	return bulk.Bytes(), nil
 }
+
+// Merging is how many merges of the index are under way in the cluster.
+func (s *Servers) Merging(ctx context.Context) (n int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.OpenSearch+"/_nodes/stats/indices/merge", nil)
+	if err != nil {
+		return 0, err
+	}
+	var stats struct {
+		Nodes map[string]struct {
+			Indices struct{ Merges struct{ Current int } }
+		}
+	}
+	if err := answered("merges", req, &stats); err != nil {
+		return 0, err
+	}
+	for _, node := range stats.Nodes {
+		n += node.Indices.Merges.Current
+	}
+	return n, nil
+}
