@@ -12,7 +12,7 @@ import (
 // The bounds of what of metadata can be found. An entry is kept whole whatever it carries; what lies
 // beyond is not indexed, so that one entry cannot fill the index.
 const (
-	MaxPairs    = 64   // scalar values, in the order of the document; an element of an array is one
+	MaxPairs    = 64   // scalar values within the other bounds, in the order of the document; an element of an array is one
 	MaxDepth    = 5    // names in a path; arrays have none
 	MaxPath     = 128  // bytes of a dotted path
 	MaxValue    = 256  // bytes of a string; a longer one is cut between characters
@@ -43,7 +43,8 @@ func MetadataTexts(meta jsontext.Value, yield func(path, value string) bool) (tr
 type walker struct {
 	s         string
 	i         int
-	pairs     int
+	scalars   int // so far, found or not
+	pairs     int // of them, those that are found
 	truncated bool
 	yield     func(p Pair) bool
 }
@@ -58,15 +59,17 @@ func (w *walker) value(path string, names, nesting int) bool {
 	case '"':
 		start := w.i + 1
 		end, escaped := w.text()
-		if end < 0 || !w.count() {
+		if end < 0 {
 			return false
 		}
-		if len(path) > MaxPath || names > MaxDepth {
-			w.truncated = true
+		if w.scalars++; w.beyond(path, names) {
 			return true
 		}
+		if !w.count() {
+			return false
+		}
 		text, kind := w.cut(w.s[start:end], escaped)
-		return w.yield(Pair{Path: path, Kind: kind, Text: text, number: w.pairs})
+		return w.yield(Pair{Path: path, Kind: kind, Text: text, number: w.scalars})
 	case 0:
 		return false
 	}
@@ -74,18 +77,20 @@ func (w *walker) value(path string, names, nesting int) bool {
 	for w.i < len(w.s) && !delimiter[w.s[w.i]] {
 		w.i++
 	}
-	if w.i == start || !w.count() {
+	if w.i == start {
 		return false
 	}
-	if len(path) > MaxPath || names > MaxDepth {
-		w.truncated = true
+	if w.scalars++; w.beyond(path, names) {
 		return true
+	}
+	if !w.count() {
+		return false
 	}
 	kind := PairNumber
 	if w.s[start] > '9' { // no number begins with a letter
 		kind = PairLiteral
 	}
-	return w.yield(Pair{Path: path, Kind: kind, Text: w.s[start:w.i], number: w.pairs})
+	return w.yield(Pair{Path: path, Kind: kind, Text: w.s[start:w.i], number: w.scalars})
 }
 
 func (w *walker) object(path string, names, nesting int) bool {
@@ -141,6 +146,15 @@ func (w *walker) array(path string, names, nesting int) bool {
 		}
 	}
 	return false
+}
+
+// beyond tells, and notes, that a scalar lies too deep to be found.
+func (w *walker) beyond(path string, names int) bool {
+	if len(path) <= MaxPath && names <= MaxDepth {
+		return false
+	}
+	w.truncated = true
+	return true
 }
 
 // count takes the next pair, false where there may be no more.

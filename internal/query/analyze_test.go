@@ -59,6 +59,8 @@ func TestMetadataTexts(t *testing.T) {
 		"escapes count as what they mean":         {`{"a":"` + strings.Repeat(`\n`, 256) + `"}`, []string{"a=" + strings.Repeat("\n", 256)}, false},
 		"64 pairs":                                {numbered(64, `"k%d":1`), nil, false},
 		"what comes after 64 pairs is not found":  {numbered(64, `"k%d":1`)[:len(numbered(64, `"k%d":1`))-1] + `,"z":"x"}`, nil, true},
+		"what is too deep is none of the 64":      {`{"a":{"b":{"c":{"d":{"e":` + numbered(70, `"k%d":"x"`) + `}}}},"g":"y"}`, []string{"g=y"}, true},
+		"nor is what has too long a path":         {`{"` + x(126) + `":` + numbered(70, `"k%d":1`) + `,"g":"y"}`, []string{"g=y"}, true},
 		"an unfinished document stops":            {`{"a":"x","b":"y`, []string{"a=x"}, false},
 		"a document that makes no sense stops":    {`{"a":"x"]`, []string{"a=x"}, false},
 		"so does one that ends with an escape":    {`{"a":"x\`, nil, false},

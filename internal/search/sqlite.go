@@ -51,7 +51,7 @@ type SQLite struct {
 }
 
 const (
-	formatVersion = 2     // 2: metadata, changes, what is absent, versions by their order
+	formatVersion = 3     // 2: metadata, changes, what is absent, versions by their order; 3: metadata behind what lies too deep
 	filePageSize  = 16384 // an Add writes megabytes; pages of 4 KiB cost a fifth more CPU, mostly in the kernel
 )
 
