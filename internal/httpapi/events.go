@@ -63,7 +63,7 @@ func (s *Server) listEvents(k *call) error {
 	}
 	for name := range params {
 		if name != "limit" && name != "cursor" {
-			return badParameter("", "unknown_parameter", "the parameters here are limit and cursor")
+			return parameterFault("", "unknown_parameter", "the parameters here are limit and cursor")
 		}
 	}
 	q, err := query.FromParams(params, time.Now())
@@ -173,7 +173,7 @@ func analysis(params query.Params) (query.Query, error) {
 	for name, values := range params {
 		switch {
 		case name != "service" && name != "from_ts" && name != "to_ts":
-			return query.Query{}, badParameter("", "unknown_parameter", "the parameters here are service, from_ts and to_ts")
+			return query.Query{}, parameterFault("", "unknown_parameter", "the parameters here are service, from_ts and to_ts")
 		case len(values) > 1:
 			return query.Query{}, badParameter(name, "repeated_parameter", "this parameter may be there only once")
 		case name == "from_ts":

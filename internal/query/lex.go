@@ -1,6 +1,7 @@
 package query
 
 import (
+	"strings"
 	"unicode"
 )
 
@@ -130,6 +131,23 @@ func (s *scanner) word() (piece, *wrong) {
 		return p, &wrong{p.start, p.length, tooExpensive("fuzzy", `there is no fuzzy search: quote text that ends with ~`)}
 	}
 	return p, nil
+}
+
+// unwritable tells a word that was meant to be a path of metadata and its value, but has signs that no name has here.
+func (s *scanner) unwritable(w piece) bool {
+	word := s.src[w.start : w.start+w.length]
+	if w.quoted || !strings.HasPrefix(string(word), metadataName) {
+		return false
+	}
+	for i := 0; i < len(word); i++ {
+		switch word[i] {
+		case '\\':
+			i++
+		case ':':
+			return i+2 >= len(word) || word[i+1] != '/' || word[i+2] != '/'
+		}
+	}
+	return false
 }
 
 func digits(rs []rune) bool {

@@ -318,6 +318,11 @@ func (p *parser) value(t target) Node {
 	if !p.term(w.start, w.length) || t.answered {
 		return All{}
 	}
+	if t.name == "" && p.unwritable(w) {
+		p.note(w.start, w.length, invalid("field_not_writable",
+			"a path in q has letters, digits, _ and . only: others are found by a parameter of the URL, as in metadata.k8s-pod=api-1, and by has:"))
+		return All{}
+	}
 	var n Node
 	var c *complaint
 	switch {

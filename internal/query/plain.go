@@ -33,7 +33,7 @@ func plainText(text string) (Node, int, *problems) {
 			}
 			piece = s.src[start:s.pos]
 		}
-		n, c := textValue(FieldNone, string(piece), false)
+		n, c := textValue(target{}, string(piece), false)
 		switch {
 		case !closed:
 			c = invalid("quote_open", "this quote is never closed")

@@ -41,11 +41,27 @@ func fieldComplaint(name string) *complaint {
 	if name == "metadata" || name == metadataName {
 		return invalid("unknown_field", "metadata is no field of its own: name a value in it, as in metadata.order.id")
 	}
-	message := "there is no field of this name: quote text that has a colon"
-	if n := fault.Nearest(name, fieldNames()); n != "" {
+	message := "there is no field of this name: quote text that has a colon; a value in the metadata has a path, as in metadata.region"
+	if n := meant(name); n != "" {
 		message = "there is no field of this name; did you mean " + n + "?"
 	}
 	return invalid("unknown_field", message)
+}
+
+// elsewhere are the names that other systems have for a field.
+var elsewhere = map[string]string{"level": "severity", "lvl": "severity", "loglevel": "severity", "log_level": "severity", "priority": "severity",
+	"msg": "message", "text": "message", "body": "message", "ts": "timestamp", "date": "timestamp", "datetime": "timestamp",
+	"app": "service", "application": "service", "component": "service", "svc": "service", "uid": "user_id", "username": "user_id", "actor": "user_id",
+	"addr": "ip_address", "client_ip": "ip_address", "source_ip": "ip_address", "src_ip": "ip_address", "remote_addr": "ip_address",
+	"ua": "user_agent", "resource": "resource_id", "before_state": "changes", "after_state": "changes"}
+
+// meant is the field that a name that is none was likely to be, empty for none.
+func meant(name string) string {
+	own, _, _ := strings.Cut(strings.ToLower(name), ".")
+	if n, ok := elsewhere[own]; ok {
+		return n
+	}
+	return fault.Nearest(name, fieldNames())
 }
 
 // textShape is the shape of the values, that of text where there is no field.

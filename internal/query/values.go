@@ -29,28 +29,28 @@ func fieldValue(t target, v string, prefix, quoted bool, now time.Time) (Node, *
 	f := t.field
 	switch t.textShape() {
 	case scalar:
-		if c := checkWhole(v, prefix); c != nil && !quoted {
+		if c := checkWhole(t, v, prefix); c != nil && !quoted {
 			return nil, c
 		}
 		return Value{Path: t.path, Text: v, Prefix: prefix, Quoted: quoted}, nil
 	case words:
-		return textValue(f, v, prefix)
+		return textValue(t, v, prefix)
 	case whole, hexes:
 		if t.shape == hexes {
 			v = strings.ToLower(v)
 		}
-		if c := checkWhole(v, prefix); c != nil {
+		if c := checkWhole(t, v, prefix); c != nil {
 			return nil, c
 		}
 		return Term{Field: f, Value: v, Prefix: prefix}, nil
 	case entryID:
-		return idValue(v, prefix)
+		return idValue(t, v, prefix)
 	}
 	if prefix {
 		return nil, invalid("prefix_not_allowed", "this field has no prefixes: leave the * out")
 	}
 	if v == "" {
-		return nil, missingValue()
+		return nil, missingValue(t)
 	}
 	switch t.shape {
 	case severity:
@@ -86,27 +86,39 @@ func fieldValue(t target, v string, prefix, quoted bool, now time.Time) (Node, *
 	}
 }
 
-func missingValue() *complaint {
+func missingValue(t target) *complaint {
+	if t.shape == scalar {
+		return invalid("value_missing", `a value follows a field: an empty text is metadata.path:"" in q`)
+	}
 	return invalid("value_missing", "a value follows a field: no value is ever empty")
 }
 
-func shortPrefix() *complaint {
-	return tooExpensive("prefix_too_short", "a prefix has at least 2 characters before its *")
+// shortPrefix also says how to ask what a * alone asks elsewhere.
+func shortPrefix(t target, v string) *complaint {
+	message := "a prefix has at least 2 characters before its *"
+	switch {
+	case v != "" || t.name == "":
+	case t.field == Metadata:
+		message += ": what has any value is has:metadata.path in q"
+	default:
+		message += ": what has any value is has:" + t.name + " in q"
+	}
+	return tooExpensive("prefix_too_short", message)
 }
 
-func checkWhole(v string, prefix bool) *complaint {
+func checkWhole(t target, v string, prefix bool) *complaint {
 	switch {
 	case prefix && utf8.RuneCountInString(v) < MinPrefix:
-		return shortPrefix()
+		return shortPrefix(t, v)
 	case v == "":
-		return missingValue()
+		return missingValue(t)
 	}
 	return nil
 }
 
 // idValue takes an id in either case, or the beginning of one.
-func idValue(v string, prefix bool) (Node, *complaint) {
-	if c := checkWhole(v, prefix); c != nil {
+func idValue(t target, v string, prefix bool) (Node, *complaint) {
+	if c := checkWhole(t, v, prefix); c != nil {
 		return nil, c
 	}
 	const zero = "00000000-0000-0000-0000-000000000000"
@@ -123,10 +135,10 @@ func idValue(v string, prefix bool) (Node, *complaint) {
 
 // textValue is the node of text. A prefix that ends in something else than a letter or a digit is
 // complete with its last token. After other tokens that narrow it down a prefix may be short.
-func textValue(f Field, v string, prefix bool) (Node, *complaint) {
+func textValue(t target, v string, prefix bool) (Node, *complaint) {
 	tokens := Tokens(v)
 	if prefix && utf8.RuneCountInString(v) < MinPrefix {
-		return nil, shortPrefix()
+		return nil, shortPrefix(t, v)
 	}
 	if len(tokens) == 0 {
 		return nil, invalid("no_text", "text is found by its letters and digits: here are none")
@@ -135,8 +147,8 @@ func textValue(f Field, v string, prefix bool) (Node, *complaint) {
 		last, _ := utf8.DecodeLastRuneInString(v)
 		prefix = unicode.IsLetter(last) || unicode.IsNumber(last)
 		if prefix && len(tokens) == 1 && utf8.RuneCountInString(tokens[0]) < MinPrefix {
-			return nil, shortPrefix()
+			return nil, shortPrefix(t, v)
 		}
 	}
-	return Text{Field: f, Tokens: tokens, Prefix: prefix}, nil
+	return Text{Field: t.field, Tokens: tokens, Prefix: prefix}, nil
 }
