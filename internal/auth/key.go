@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -46,6 +47,7 @@ type keyBody struct {
 	Filters    []string  `json:"filters,omitzero"`
 	Replaces   string    `json:"replaces,omitzero"`
 	ReplacedBy string    `json:"replaced_by,omitzero"`
+	First      string    `json:"first,omitzero"` // of the chain of keys that each replace the one before; empty: this one
 }
 
 func (b *keyBody) key(id string) Key {
@@ -84,7 +86,7 @@ func readKey(d document.Document, old *heldKey, lookup Lookup) (*heldKey, error)
 	if err != nil {
 		return nil, err
 	}
-	h.principal = Principal{Subject: "key:" + d.ID, KeyID: d.ID, tenants: []string{b.Tenant}, tenantID: d.TenantID,
+	h.principal = Principal{Subject: "key:" + d.ID, KeyID: d.ID, owner: "key:" + cmp.Or(b.First, d.ID), tenants: []string{b.Tenant}, tenantID: d.TenantID,
 		roles: rolesOf(b.Roles), scope: s, from: from, expires: b.ExpiresAt, lookup: lookup}
 	return h, nil
 }

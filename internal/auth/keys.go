@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -281,8 +282,8 @@ func (k *Keys) SetDisabled(ctx context.Context, by Principal, t Tenant, id strin
 	})
 }
 
-// Rotate makes a new key from one of the tenant: the same name, roles, networks and filter, and as long a life. The old
-// one works on until the overlap is over (0: DefaultOverlap), unless it ends before. Kind NotFound: there is none of this id.
+// Rotate makes a new key from one of the tenant: the same name, roles, networks and filter, the same owner of what is
+// kept for it, and as long a life. The old one works on until the overlap is over (0: DefaultOverlap), unless it ends before. Kind NotFound: there is none of this id.
 func (k *Keys) Rotate(ctx context.Context, by Principal, t Tenant, id string, overlap time.Duration) (Key, string, error) {
 	if overlap == 0 {
 		overlap = DefaultOverlap
@@ -310,7 +311,7 @@ func (k *Keys) Rotate(ctx context.Context, by Principal, t Tenant, id string, ov
 		return Key{}, "", errWider("the key is wider than your own credentials")
 	}
 	b := old
-	b.CreatedAt, b.CreatedBy, b.LastUsedAt, b.Replaces = now, by.Subject, time.Time{}, id
+	b.CreatedAt, b.CreatedBy, b.LastUsedAt, b.Replaces, b.First = now, by.Subject, time.Time{}, id, cmp.Or(old.First, id)
 	if !old.ExpiresAt.IsZero() {
 		b.ExpiresAt = now.Add(old.ExpiresAt.Sub(old.CreatedAt))
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -28,6 +29,7 @@ type Principal struct {
 
 	SessionID string // of a browser's session; empty: none. TokenID or KeyID then say what it was made with
 
+	owner    string   // where it is not the subject
 	tenants  []string // slugs; AllTenants among them for all
 	tenantID string   // the internal id of the one tenant, where the credential is bound to it; empty: by slug
 	roles    Role
@@ -52,6 +54,10 @@ func (p Principal) cameFrom(client netip.Addr) error {
 	}
 	return fault.New(fault.Forbidden, "ip_not_allowed", "these credentials may not be used from this address")
 }
+
+// Owner is whose the things are that the service keeps for the principal: the subject, but for an API key that of the
+// first one of those that were rotated to it. Empty: nobody's.
+func (p Principal) Owner() string { return cmp.Or(p.owner, p.Subject) }
 
 // Tenants are the slugs of the principal's tenants, or AllTenants.
 func (p Principal) Tenants() []string { return slices.Clone(p.tenants) }

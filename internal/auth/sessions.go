@@ -47,6 +47,7 @@ type Session struct {
 // sessionBody is a session as it is kept, by the hash of its cookie.
 type sessionBody struct {
 	Subject   string    `json:"subject"`
+	Owner     string    `json:"owner,omitzero"`
 	Tenants   []string  `json:"tenants"`
 	Roles     []string  `json:"roles"`
 	Filters   []string  `json:"filters,omitzero"`
@@ -87,7 +88,7 @@ func readSession(d document.Document, old *heldSession, lookup Lookup) (*heldSes
 		h.seen = old.seen
 	}
 	later(h.seen, h.written)
-	h.principal = Principal{Subject: b.Subject, TokenID: b.TokenID, KeyID: b.KeyID, SessionID: d.ID, tenants: b.Tenants, tenantID: b.TenantID,
+	h.principal = Principal{Subject: b.Subject, TokenID: b.TokenID, KeyID: b.KeyID, SessionID: d.ID, owner: b.Owner, tenants: b.Tenants, tenantID: b.TenantID,
 		roles: rolesOf(b.Roles), scope: s, from: from, issued: b.IssuedAt, expires: b.ExpiresAt, lookup: lookup}
 	return h, nil
 }
@@ -108,7 +109,7 @@ func (s *Sessions) Start(ctx context.Context, p Principal) (cookie string, _ Ses
 	_, _ = rand.Read(value) // never fails
 	cookie = base64.RawURLEncoding.EncodeToString(value)
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	b := sessionBody{Subject: p.Subject, Tenants: p.tenants, Roles: p.roles.Names(), Filters: p.scope.filters, CIDRs: prefixTexts(p.from),
+	b := sessionBody{Subject: p.Subject, Owner: p.owner, Tenants: p.tenants, Roles: p.roles.Names(), Filters: p.scope.filters, CIDRs: prefixTexts(p.from),
 		TokenID: p.TokenID, KeyID: p.KeyID, TenantID: p.tenantID, CreatedAt: now, ExpiresAt: now.Add(SessionMax), SeenAt: now, IssuedAt: p.issued}
 	if b.IssuedAt.IsZero() {
 		b.IssuedAt = now

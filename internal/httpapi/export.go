@@ -52,7 +52,7 @@ func (s *Server) exportLogs(k *call) error {
 	if err != nil {
 		return err
 	}
-	binding := query.Binding(k.tenant.ID(), k.principal.Subject, asked.q)
+	binding := query.Binding(k.tenant.ID(), k.principal.Owner(), asked.q)
 	if asked.recorded != nil {
 		asked.recorded, err = s.readRecorded(k, asked.q)
 	} else {

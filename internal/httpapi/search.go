@@ -82,7 +82,7 @@ type foundPage struct {
 
 // pageOf answers a scoped question, from the cursor on that stands in the parameters, if one does.
 func (s *Server) pageOf(k *call, q *query.Query, params query.Params) (found foundPage, err error) {
-	binding := query.Binding(k.tenant.ID(), k.principal.Subject, *q)
+	binding := query.Binding(k.tenant.ID(), k.principal.Owner(), *q)
 	if cursor, ok := first(params, "cursor"); ok {
 		at, err := s.reading.Cursors.Decode(cursor, binding)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // How many views there may be. Of those that are made in the same moment more than necessary may be refused, never fewer.
 const (
-	maxOwnViews    = 200 // of a subject in a tenant
+	maxOwnViews    = 200 // of an owner in a tenant
 	maxTenantViews = 500
 	viewPage       = 500 // read at a time
 )
@@ -50,7 +50,7 @@ func readView(d document.Document) (view, error) {
 }
 
 // owns says whether a view is the caller's own. Callers without a subject are nobody, not all the same one.
-func owns(k *call, v view) bool { return v.CreatedBy != "" && v.CreatedBy == k.principal.Subject }
+func owns(k *call, v view) bool { return v.CreatedBy != "" && v.CreatedBy == k.principal.Owner() }
 
 // noted is a view as it stands in the tenant's log, which others read too: what is somebody's own stays that.
 func (v view) noted() any {
@@ -107,7 +107,7 @@ func (s *Server) createView(k *call) error {
 	if err := s.readSmall(k, &sent); err != nil {
 		return err
 	}
-	v := view{ID: rand.Text(), CreatedBy: k.principal.Subject, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
+	v := view{ID: rand.Text(), CreatedBy: k.principal.Owner(), CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
 	if err := sent.put(k, &v, true); err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (s *Server) roomForView(k *call, more int) error {
 	}
 	own := 0
 	for _, v := range all {
-		if v.CreatedBy == k.principal.Subject {
+		if v.CreatedBy == k.principal.Owner() {
 			own++
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/document"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/store"
+	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
 const viewsPath = "/api/v1/views"
@@ -135,6 +136,52 @@ func TestAViewOfSomebodyElseIsAsAbsentAsNone(t *testing.T) {
 				t.Errorf("%s, %s: %d %s, absent: %d %s", who, method, theirs.status, theirs.body, absent.status, absent.body)
 			}
 		}
+	}
+}
+
+// What an API key keeps for itself, and a cursor that it was given, are also those of the keys that it is rotated to.
+func TestViewsFollowAKeyThatIsRotated(t *testing.T) {
+	w := newWorld(t)
+	w.put(t, "acme", logentry.Entry{Message: "a"}, logentry.Entry{Message: "b"})
+	admin := authHeader(t, "acme", "admin")
+	key := func(path, body string) keyBody {
+		t.Helper()
+		return made[keyBody](t, w.do(t, admin, http.MethodPost, keysOfAcme+path, body), http.StatusCreated)
+	}
+	first, other := key("", `{"name":"reports","role":"reader"}`), key("", `{"name":"reports","role":"reader"}`)
+	mine := made[view](t, w.do(t, withKey(first.Key), http.MethodPost, viewsPath, `{"name":"mine","search":""}`), http.StatusCreated)
+	cursor := *w.search(t, withKey(first.Key), "limit=1").Meta.Pagination.Next
+	second := key("/"+first.ID+"/rotate", `{}`)
+	made[view](t, w.do(t, withKey(second.Key), http.MethodPost, viewsPath, `{"name":"of the second","search":""}`), http.StatusCreated)
+	third := key("/"+second.ID+"/rotate", `{}`)
+	b := &browser{w: w}
+	b.signIn(t, withKey(third.Key))
+	if mine.CreatedBy != "key:"+first.ID {
+		t.Errorf("made by %s", mine.CreatedBy)
+	}
+	for name, c := range map[string]struct {
+		header http.Header
+		want   string
+	}{
+		"the first key": {withKey(first.Key), "mine, of the second"}, "the second": {withKey(second.Key), "mine, of the second"}, "the third": {withKey(third.Key), "mine, of the second"},
+		"a session of the third": {http.Header{"Cookie": {b.cookies[0].String()}}, "mine, of the second"},
+		"another key":            {withKey(other.Key), ""}, "an admin": {admin, ""},
+	} {
+		if names := w.namesOf(t, c.header); names != c.want {
+			t.Errorf("%s sees %q", name, names)
+		}
+		status := http.StatusOK
+		if c.want == "" {
+			status = http.StatusBadRequest
+		}
+		if a := w.do(t, c.header, http.MethodGet, "/api/v1/logs?limit=1&cursor="+cursor, ""); a.status != status {
+			t.Errorf("%s, with the first one's cursor: %d %s", name, a.status, a.body)
+		}
+	}
+	made[ended](t, w.do(t, admin, http.MethodDelete, keysOfAcme+"/"+first.ID, ""), http.StatusOK)
+	made[ended](t, w.do(t, admin, http.MethodDelete, keysOfAcme+"/"+second.ID, ""), http.StatusOK)
+	if is := made[view](t, w.do(t, withKey(third.Key), http.MethodPatch, viewsPath+"/"+mine.ID, `{"name":"renamed"}`), http.StatusOK); is.Name != "renamed" {
+		t.Errorf("changed: %+v", is)
 	}
 }
 
