@@ -1,6 +1,9 @@
 package auth
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"time"
+)
 
 // Known says whether the credentials of a request are somebody's, by what this process has: neither the store nor an
 // issuer of tokens is asked. They may be refused all the same.
@@ -31,8 +34,12 @@ func (a *Authenticator) Known(r Request) bool {
 	return h.is(&sum)
 }
 
-// Known says the same of a session's cookie.
+// Known says the same of a session's cookie. One of a session that is over is nobody's any more.
 func (s *Sessions) Known(cookie string) bool {
 	id := sessionID(cookie)
-	return id != "" && s.held.get(id) != nil
+	if id == "" {
+		return false
+	}
+	h := s.held.get(id)
+	return h != nil && !h.ended && !h.over(time.Now())
 }

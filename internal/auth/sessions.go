@@ -22,6 +22,10 @@ const (
 	SessionMax  = 24 * time.Hour // with requests
 )
 
+// sessionKept is how long a session is kept behind its end, so that it is known whose cookie is still sent: a browser
+// sends none by then.
+const sessionKept = 24 * time.Hour
+
 const (
 	cookieBytes  = 32
 	sessionLooks = 20 // readings a second of sessions that are not known here: a browser comes at once after its sign-in, perhaps elsewhere
@@ -58,13 +62,20 @@ type sessionBody struct {
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
 	SeenAt    time.Time `json:"seen_at"`
-	IssuedAt  time.Time `json:"issued_at"` // what it was made with; else the session
+	EndedAt   time.Time `json:"ended_at,omitzero"` // by its owner
+	IssuedAt  time.Time `json:"issued_at"`         // what it was made with; else the session
 }
 
 type heldSession struct {
 	principal Principal
 	seen      *atomic.Int64 // when last, in seconds since 1970
 	written   int64         // the last request that the store knows
+	ended     bool          // by its owner
+}
+
+// over says whether a session has ended by itself.
+func (h *heldSession) over(now time.Time) bool {
+	return !now.Before(h.principal.expires) || now.Unix()-h.seen.Load() >= int64(SessionIdle/time.Second)
 }
 
 func newSessions(keys *Keys, tokens *Tokens, from documents, lookup Lookup, log *zap.Logger) *Sessions {
@@ -83,7 +94,7 @@ func readSession(d document.Document, old *heldSession, lookup Lookup) (*heldSes
 	if err != nil {
 		return nil, err
 	}
-	h := &heldSession{seen: new(atomic.Int64), written: b.SeenAt.Unix()}
+	h := &heldSession{seen: new(atomic.Int64), written: b.SeenAt.Unix(), ended: !b.EndedAt.IsZero()}
 	if old != nil { // requests may hold the old one
 		h.seen = old.seen
 	}
@@ -121,7 +132,7 @@ func (s *Sessions) Start(ctx context.Context, p Principal) (cookie string, _ Ses
 	if err != nil {
 		return "", Session{}, err
 	}
-	d := document.Document{Kind: document.Session, ID: sessionID(cookie), Body: body, ExpiresAt: b.ExpiresAt}
+	d := document.Document{Kind: document.Session, ID: sessionID(cookie), Body: body, ExpiresAt: b.ExpiresAt.Add(sessionKept)}
 	if len(p.tenants) == 1 && !p.all() { // so that it goes with its tenant
 		if tn, err := p.Tenant(ctx, nil); err == nil {
 			d.TenantID = tn.ID()
@@ -157,6 +168,9 @@ func sessionID(cookie string) string {
 // Principal says whose session the cookie is. Kind Unauthenticated: session_invalid (there is none, or it was ended),
 // session_expired, and token_revoked, key_disabled or the like in the words of what it was made from. Kind Forbidden: ip_not_allowed.
 // Kind Unavailable: credentials_unavailable, of a session that is not known here while the store can't be asked.
+//
+// With an error the principal may do nothing: it is whose session it was, for a day behind its end, or is and may not be
+// used from there, else the zero value.
 func (s *Sessions) Principal(ctx context.Context, cookie string, client netip.Addr) (Principal, error) {
 	id := sessionID(cookie)
 	if id == "" {
@@ -174,14 +188,18 @@ func (s *Sessions) Principal(ctx context.Context, cookie string, client netip.Ad
 	}
 	now := time.Now()
 	p := h.principal
-	if !now.Before(p.expires) || now.Unix()-h.seen.Load() >= int64(SessionIdle/time.Second) {
-		return Principal{}, unauthenticated("session_expired", "the session has ended; sign in again")
-	}
-	if p.TokenID != "" && s.tokens.revoked(p.TokenID, p.tenants) || p.KeyID != "" && !s.keys.valid(ctx, p.KeyID, now) {
-		return Principal{}, errSessionInvalid()
+	owner := p
+	owner.roles = 0
+	switch {
+	case h.ended:
+		return owner, errSessionInvalid()
+	case h.over(now):
+		return owner, unauthenticated("session_expired", "the session has ended; sign in again")
+	case p.TokenID != "" && s.tokens.revoked(p.TokenID, p.tenants) || p.KeyID != "" && !s.keys.valid(ctx, p.KeyID, now):
+		return owner, errSessionInvalid()
 	}
 	if err := p.cameFrom(client); err != nil {
-		return Principal{}, err
+		return owner, err
 	}
 	later(h.seen, now.Unix())
 	return p, nil
@@ -196,10 +214,19 @@ func (s *Sessions) End(ctx context.Context, p Principal) error {
 	if p.SessionID == "" {
 		return nil
 	}
-	if err := s.held.from.DeleteDocument(ctx, document.Session, p.SessionID); err != nil && fault.KindOf(err) != fault.NotFound {
+	_, err := s.held.change(ctx, p.SessionID, func(d *document.Document) error {
+		var b sessionBody
+		if err := json.Unmarshal(d.Body, &b); err != nil {
+			return err
+		}
+		b.EndedAt = time.Now().UTC().Truncate(time.Millisecond)
+		var err error
+		d.Body, err = json.Marshal(b)
+		return err
+	})
+	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return fault.Wrap(err, "end a session")
 	}
-	s.held.remove(p.SessionID)
 	return nil
 }
 

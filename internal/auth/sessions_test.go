@@ -78,7 +78,7 @@ func TestHowLongASessionGoesOn(t *testing.T) {
 				t.Errorf("after: %q", code)
 			}
 		},
-		"24 hours in any case": func(t *testing.T, s *shelf, here, _ *Authenticator) {
+		"24 hours in any case": func(t *testing.T, s *shelf, here, there *Authenticator) {
 			cookie, _ := signedIn(t, here, 48*time.Hour)
 			for range 4 {
 				time.Sleep(6*time.Hour - time.Second)
@@ -87,8 +87,14 @@ func TestHowLongASessionGoesOn(t *testing.T) {
 				}
 			}
 			time.Sleep(4 * time.Second)
-			if _, code := session(t, here, cookie); code != "session_expired" && code != "session_invalid" {
-				t.Errorf("after: %q", code)
+			for name, a := range map[string]*Authenticator{"here": here, "there": there} { // whose it was is known for a day
+				if p, code := session(t, a, cookie); code != "session_expired" || p.Subject == "" || p.Can(Reader) || a.Sessions().Known(cookie) {
+					t.Errorf("after, %s: %q of %q, who may read: %v", name, code, p.Subject, p.Can(Reader))
+				}
+			}
+			time.Sleep(sessionKept)
+			if p, code := session(t, here, cookie); code != "session_invalid" || p.Subject != "" {
+				t.Errorf("a day later: %q of %q", code, p.Subject)
 			}
 		},
 		"no longer than its token": func(t *testing.T, _ *shelf, here, _ *Authenticator) {
@@ -151,8 +157,8 @@ func TestHowLongASessionGoesOn(t *testing.T) {
 			if err := there.Sessions().End(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}
-			if _, code := session(t, there, cookie); code != "session_invalid" {
-				t.Errorf("there at once: %q", code)
+			if p, code := session(t, there, cookie); code != "session_invalid" || p.Subject == "" || p.Can(Reader) || there.Sessions().Known(cookie) {
+				t.Errorf("there at once: %q of %q, who may read: %v", code, p.Subject, p.Can(Reader))
 			}
 			time.Sleep(5 * time.Second)
 			if _, code := session(t, here, cookie); code != "session_invalid" {

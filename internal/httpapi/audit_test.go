@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/auth/authtest"
+	"github.com/ocelot-log/ocelot/internal/document"
 	"github.com/ocelot-log/ocelot/internal/drain"
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/ingest"
@@ -185,6 +188,66 @@ func TestARevokedTokenThatIsUsedIsNoted(t *testing.T) {
 	for _, e := range n.events {
 		if e.tenantID != authtest.TenantID("acme") || e.Action != audit.Refuse || e.Code != "token_revoked" || e.Subject != "ann" || e.Credential != "token:"+token.JTI {
 			t.Errorf("%+v", e)
+		}
+	}
+}
+
+func TestASessionThatIsOverAndUsedIsNoted(t *testing.T) {
+	w, n := auditedWorld(t)
+	admin := authHeader(t, "acme", "admin")
+	signIn := func(header http.Header) []*http.Cookie {
+		t.Helper()
+		b := &browser{w: w}
+		b.signIn(t, header)
+		return b.cookies
+	}
+	key := func(body string) keyBody {
+		t.Helper()
+		return made[keyBody](t, w.do(t, admin, http.MethodPost, keysOfAcme, body), http.StatusCreated)
+	}
+	signedOut := signIn(person(t, "ann", "acme", "reader"))
+	(&browser{w: w, cookies: signedOut}).do(t, nil, http.MethodDelete, sessionPath, "", "Sec-Fetch-Site", ours)
+	token := made[tokenBody](t, w.do(t, admin, http.MethodPost, tokensPath, `{"tenants":["acme"],"role":"reader","subject":"ann"}`), http.StatusCreated)
+	revoked := signIn(bearer(token.Token))
+	made[ended](t, w.do(t, admin, http.MethodDelete, tokensPath+"/"+token.JTI, ""), http.StatusOK)
+	gone, local := key(`{"name":"k","role":"reader"}`), key(`{"name":"k","role":"reader","cidrs":["127.0.0.1"]}`)
+	ofKey, elsewhere := signIn(withKey(gone.Key)), signIn(withKey(local.Key))
+	made[ended](t, w.do(t, admin, http.MethodDelete, keysOfAcme+"/"+gone.ID, ""), http.StatusOK)
+
+	value := strings.Repeat("x", 32) // a session of yesterday, as it is kept
+	hash := sha256.Sum256([]byte(value))
+	day := time.Now().Add(-25 * time.Hour).UTC().Format(time.RFC3339)
+	_, err := w.store.CreateDocument(t.Context(), document.Document{Kind: document.Session, ID: base64.RawURLEncoding.EncodeToString(hash[:]), ExpiresAt: time.Now().Add(time.Hour),
+		Body: []byte(`{"subject":"ann","tenants":["acme"],"roles":["reader"],"created_at":"` + day + `","expires_at":"` + time.Now().Add(-time.Hour).UTC().Format(time.RFC3339) + `","seen_at":"` + day + `","issued_at":"` + day + `"}`)})
+	must(t, err)
+	cookie := func(value string) []*http.Cookie {
+		return []*http.Cookie{{Name: plainCookie, Value: base64.RawURLEncoding.EncodeToString([]byte(value))}}
+	}
+	for name, c := range map[string]struct {
+		cookies                   []*http.Cookie
+		from                      string
+		code, subject, credential string // none: it is not noted
+	}{
+		"one that was signed out":        {signedOut, "", "session_invalid", "ann", "session"},
+		"one whose token was revoked":    {revoked, "", "session_invalid", "ann", "session"},
+		"one whose key was revoked":      {ofKey, "", "session_invalid", "key:" + gone.ID, "key:" + gone.ID},
+		"one that has expired":           {cookie(value), "", "session_expired", "ann", "session"},
+		"one that is used from far away": {elsewhere, "203.0.113.1:1", "ip_not_allowed", "key:" + local.ID, "key:" + local.ID},
+		"a cookie that was made up":      {cookie(strings.Repeat("y", 32)), "", "session_invalid", "", ""},
+	} {
+		n.events = nil
+		a := (&browser{w: w, cookies: c.cookies, from: c.from}).do(t, nil, http.MethodGet, "/api/v1/logs", "")
+		if a.problem().Code != c.code {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		switch {
+		case c.subject == "" && len(n.events) == 0:
+		case len(n.events) != 1:
+			t.Errorf("%s: %d events", name, len(n.events))
+		default:
+			if e := n.events[0]; e.tenantID != authtest.TenantID("acme") || e.Action != audit.Refuse || e.Code != c.code || e.Subject != c.subject || e.Credential != c.credential {
+				t.Errorf("%s: %+v", name, e)
+			}
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (s *Server) identify(k *call, r route) error {
 		return s.uninvited(k)
 	}
 	p, err := s.authenticated(k, r, func() (auth.Principal, error) { return s.caller(k, r) })
-	k.principal, k.known = p, err == nil || p.KeyID != "" || p.TokenID != "" // what is proven and may not be used now is somebody's all the same
+	k.principal, k.known = p, err == nil || p.KeyID != "" || p.TokenID != "" || p.SessionID != "" // what is proven and may not be used now is somebody's all the same
 	if err != nil {
 		return err
 	}
