@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"errors"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -108,13 +109,17 @@ func checkPattern(pattern string) (code, message string) {
 	if len(pattern) > MaxPatternBytes {
 		return "pattern_too_long", "a pattern has at most 512 bytes"
 	}
+	const expensive, tooMuch = "pattern_too_expensive", "this pattern repeats too much; write smaller counts"
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if e, ok := errors.AsType[*syntax.Error](err); ok && slices.Contains([]syntax.ErrorCode{syntax.ErrInvalidRepeatSize, syntax.ErrLarge, syntax.ErrNestingDepth}, e.Code) {
+		return expensive, tooMuch
+	}
 	if err != nil {
 		return "pattern_invalid", "this is no regular expression of RE2; back-references and look-around are none"
 	}
 	program, err := syntax.Compile(parsed.Simplify())
 	if err != nil || len(program.Inst) > maxInstructions {
-		return "pattern_too_expensive", "this pattern repeats too much; write smaller counts"
+		return expensive, tooMuch
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {

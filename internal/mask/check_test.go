@@ -17,7 +17,7 @@ func TestCheck(t *testing.T) {
 			[]string{"/0/name rule_name_invalid", "/0 rule_target_invalid", "/0/action action_unknown", "/1 rule_target_invalid", "/2/pattern pattern_invalid", "/2/action action_unknown"}},
 		"too many":                     {make([]Rule, 65), []string{" too_many_rules"}},
 		"a long pattern":               {[]Rule{pattern(strings.Repeat("a", 513), Mask)}, []string{"/0/pattern pattern_too_long"}},
-		"a pattern that costs":         {[]Rule{pattern("(a{30}){30}{2}", Mask), pattern("([a-z][0-9]){600}", Mask)}, []string{"/0/pattern pattern_invalid", "/1/pattern pattern_too_expensive"}},
+		"a pattern that costs":         {[]Rule{pattern("(a{30}){30}{2}", Mask), pattern("([a-z][0-9]){600}", Mask), pattern("(x{500}){500}", Mask)}, []string{"/0/pattern pattern_invalid", "/1/pattern pattern_too_expensive", "/2/pattern pattern_too_expensive"}},
 		"a pattern that matches all":   {[]Rule{pattern("a*", Mask)}, []string{"/0/pattern pattern_matches_nothing"}},
 		"look-around":                  {[]Rule{pattern("(?=a)", Mask)}, []string{"/0/pattern pattern_invalid"}},
 		"an unknown builtin":           {[]Rule{builtin("phone", Mask)}, []string{"/0/builtin builtin_unknown"}},

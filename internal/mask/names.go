@@ -4,23 +4,21 @@ package mask
 const secretsBuiltin = "secrets"
 
 // secretEndings are how names of secrets end, and secretNames what they are as a whole; in lower case and without
-// what separates words. A name like max_tokens counts something and next_token turns a page: they are none.
+// what separates words. harmlessEndings turn a page: they end like secrets and are none. A name like max_tokens counts
+// something, and ends otherwise.
 var (
 	secretEndings = []string{
-		"password", "passwords", "passwd", "passphrase", "secret", "secrets", "secretkey", "secretaccesskey", "privatekey", "apikey", "authkey",
-		"accesstoken", "refreshtoken", "sessiontoken", "securitytoken", "authtoken", "idtoken", "apitoken", "bearertoken", "csrftoken", "xsrftoken",
-		"authorization", "cookie", "cookies",
+		"password", "passwords", "passwordconfirmation", "passwordconfirm", "passwordhash", "passwd", "passphrase", "passcode",
+		"secret", "secrets", "secretkey", "secretaccesskey", "privatekey", "apikey", "authkey", "token", "authorization", "cookie", "cookies",
 	}
-	secretNames = []string{"token", "pwd", "jwt", "pin", "cvv", "cvc", "credential"}
+	secretNames     = []string{"pwd", "pw", "jwt", "bearer", "pin", "otp", "cvv", "cvv2", "cvc", "cvc2", "credential"}
+	harmlessEndings = []string{
+		"nexttoken", "prevtoken", "previoustoken", "pagetoken", "paginationtoken", "continuationtoken", "continuetoken", "synctoken", "cursortoken",
+		"starttoken", "startingtoken", "resumetoken",
+	}
 )
 
-// SecretNameEndings and SecretWholeNames are the lists, for the documentation.
-func SecretNameEndings() []string { return append([]string(nil), secretEndings...) }
-
-// SecretWholeNames are the names that are secret as a whole only.
-func SecretWholeNames() []string { return append([]string(nil), secretNames...) }
-
-// byEnd are the lists by their last letter, and which letters stand before it: most names are told apart by the two.
+// byEnd are the lists by their last character, and which ones stand before it: most names are told apart by the two.
 var byEnd = func() (lists [256]struct {
 	before         uint32
 	endings, names []string
@@ -38,26 +36,55 @@ var byEnd = func() (lists [256]struct {
 
 func letterBit(c byte) uint32 { return 1 << (lower(c) & 31) }
 
-// secretName tells whether a member of this name holds a secret: in any case, with or without - and _ between words.
+// secretName tells whether a member of this name holds a secret: in any case, with or without what separates words, also
+// one of several that are numbered (password2, tokens[0].token).
 func secretName[T string | []byte](name T) bool {
-	for len(name) > 0 && separator(name[len(name)-1]) {
-		name = name[:len(name)-1]
-	}
 	n := len(name)
-	if n < 3 {
+	for n > 0 && separator(name[n-1]) {
+		n--
+	}
+	if n < 2 {
 		return false
 	}
+	if c := name[n-1]; !digit(c) {
+		return secretWord(name[:n], true, true)
+	}
+	if secretWord(name[:n], false, true) {
+		return true
+	}
+	for n > 0 && (separator(name[n-1]) || digit(name[n-1])) {
+		n--
+	}
+	return n > 1 && secretWord(name[:n], true, false)
+}
+
+// secretWord is secretName of a name of two characters or more with a letter or a digit at its end.
+func secretWord[T string | []byte](name T, endings, names bool) bool {
+	n := len(name)
 	lists := &byEnd[lower(name[n-1])]
 	if c := name[n-2]; lists.before&letterBit(c) == 0 && !separator(c) {
 		return false
 	}
-	for _, s := range lists.endings {
-		if ends(name, s) >= 0 {
-			return true
+	if endings {
+		for _, s := range lists.endings {
+			if ends(name, s) >= 0 {
+				return !harmless(name)
+			}
 		}
 	}
-	for _, s := range lists.names {
-		if rest := ends(name, s); rest >= 0 && onlySeparators(name[:rest]) {
+	if names {
+		for _, s := range lists.names {
+			if rest := ends(name, s); rest >= 0 && onlySeparators(name[:rest]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func harmless[T string | []byte](name T) bool {
+	for _, s := range harmlessEndings {
+		if ends(name, s) >= 0 {
 			return true
 		}
 	}
@@ -86,7 +113,8 @@ func onlySeparators[T string | []byte](s T) bool {
 	return true
 }
 
-func separator(c byte) bool { return c == '_' || c == '-' || c == '.' || c == ' ' }
+// separator is what stands between and around the words of names: in user[password] the brackets too.
+func separator(c byte) bool { return c < 0x80 && !alphanum(c) }
 
 func lower(c byte) byte {
 	if c >= 'A' && c <= 'Z' {

@@ -62,16 +62,21 @@ func (w *walk) text(s string, limit int) (_ string, gone bool) {
 	return s, false
 }
 
-// number acts upon the literal of a number: a card number may be written as one.
+// number acts upon the literal of a number: a card number may be written as one, also with .0 behind it, as tables of
+// numbers write it.
 func (w *walk) number(literal string) (_ string, gone bool) {
+	whole, fraction, _ := strings.Cut(literal, ".")
+	if strings.Trim(fraction, "0") != "" {
+		return literal, false
+	}
 	for i := range w.m.texts {
 		t := &w.m.texts[i]
 		if t.builtin != "card" {
 			continue
 		}
-		if start, end := t.find(literal, 0); start == 0 && end == len(literal) {
+		if start, end := t.find(whole, 0); start == 0 && end == len(whole) {
 			w.hit(t.kind, t.number)
-			return w.m.instead(t, literal), t.action == Drop
+			return w.m.instead(t, whole), t.action == Drop
 		}
 	}
 	return literal, false
