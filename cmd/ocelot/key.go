@@ -67,7 +67,7 @@ func newKeyListCmd(slug *string) *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 			_, _ = fmt.Fprintln(w, "ID\tNAME\tROLE\tCREATED\tEXPIRES\tLAST USED\tFILTER")
 			for _, k := range keys {
-				name := k.Name
+				name := visible(k.Name)
 				if k.Disabled {
 					name += " (disabled)"
 				}

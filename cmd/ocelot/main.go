@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -32,7 +33,28 @@ func newRootCmd() *cobra.Command {
 	root.PersistentFlags().String("config", "", "YAML file of settings; the environment goes over it")
 	root.AddCommand(newUpCmd(), newTokenCmd(), newTenantCmd(), newKeyCmd(), newConfigCmd(), newVersionCmd(), newHealthCmd(), newMigrateCmd(),
 		newSendCmd(), newSearchCmd(), newTailCmd(), newStatsCmd(), newExportCmd(), newDeleteCmd(), newBenchCmd())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
+	sayHowToUse(root)
 	return root
+}
+
+// sayHowToUse makes wrong arguments of all commands be answered with what the command takes.
+func sayHowToUse(cmd *cobra.Command) {
+	if args := cmd.Args; args != nil {
+		cmd.Args = func(cmd *cobra.Command, given []string) error {
+			if err := args(cmd, given); err != nil {
+				return misused(cmd, err)
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		sayHowToUse(c)
+	}
+}
+
+func misused(cmd *cobra.Command, err error) error {
+	return fmt.Errorf("%w\nusage: %s\nmore: %s --help", err, cmd.UseLine(), cmd.CommandPath())
 }
 
 // settings loads what --config and the environment say.

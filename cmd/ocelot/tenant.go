@@ -12,7 +12,7 @@ import (
 )
 
 func newTenantCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "tenant", Short: "Create, list, rename, suspend and delete tenants"}
+	cmd := &cobra.Command{Use: "tenant", Short: "Create, list, rename, set, suspend and delete tenants"}
 	var name string
 	create := &cobra.Command{
 		Use:   "create ID",
@@ -49,15 +49,15 @@ func newTenantCmd() *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 			_, _ = fmt.Fprintln(w, "ID\tNAME\tCREATED")
 			for _, t := range tenants {
-				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", t.ID, t.Name, t.CreatedAt.Format(time.RFC3339))
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", t.ID, visible(t.Name), t.CreatedAt.Format(time.RFC3339))
 			}
 			return w.Flush()
 		},
 	}
-	cmd.AddCommand(create, list, newTenantShowCmd(), newTenantDeleteCmd(),
+	cmd.AddCommand(create, list, newTenantShowCmd(), newTenantSetCmd(), newTenantDeleteCmd(),
 		newTenantChangeCmd("rename ID NAME", "Give a tenant another name for people", 2, func(args []string) app.TenantChange { return app.TenantChange{Name: &args[1]} }),
 		newTenantChangeCmd("suspend ID", "Refuse a tenant's credentials; its entries stay", 1, func([]string) app.TenantChange { return app.TenantChange{Suspended: new(true)} }),
-		newTenantChangeCmd("resume ID", "End that", 1, func([]string) app.TenantChange { return app.TenantChange{Suspended: new(false)} }),
+		newTenantChangeCmd("resume ID", "Take the credentials of a suspended tenant again", 1, func([]string) app.TenantChange { return app.TenantChange{Suspended: new(false)} }),
 		newTenantChangeCmd("undelete ID", "Take a deletion back whose grace is not over", 1, func([]string) app.TenantChange { return app.TenantChange{Deleted: new(false)} }))
 	return cmd
 }
@@ -75,6 +75,15 @@ func newTenantShowCmd() *cobra.Command {
 			}
 			return showTenant(cmd, t)
 		}}
+}
+
+func newTenantSetCmd() *cobra.Command {
+	cmd := newTenantChangeCmd("set ID SETTINGS", "Change settings of a tenant", 2, func(args []string) app.TenantChange { return app.TenantChange{Settings: json.RawMessage(args[1])} })
+	cmd.Long = "Changes the settings that are named, and leaves the others; null gives one back to the service. They hold everywhere within 5 seconds.\n" +
+		"Settings: retention_days, min_severity, max_entry_age, masking (a list of rules), limits {entries_per_min, bytes_per_min, entries_per_day, bytes_per_day}."
+	cmd.Example = "  ocelot tenant set acme '{\"retention_days\":90,\"limits\":{\"entries_per_day\":1000000}}'\n" +
+		"  ocelot tenant set acme '{\"masking\":[{\"name\":\"mail\",\"builtin\":\"email\",\"action\":\"hash\"}]}'"
+	return cmd
 }
 
 func newTenantChangeCmd(use, short string, args int, change func(args []string) app.TenantChange) *cobra.Command {

@@ -48,10 +48,11 @@ func MintToken(s config.Settings, r TokenRequest) (token, jti string, expires ti
 	if err != nil {
 		return "", "", time.Time{}, err
 	}
-	return auth.Mint(secret, auth.Claims{
+	token, jti, expires, err = auth.Mint(secret, auth.Claims{
 		Subject: r.Subject, Tenants: r.Tenants, Roles: r.Roles, TTL: r.TTL, MaxTTL: s.JWTMaxTTL, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
 		Filter: r.Filter, TenantsClaim: s.JWTTenantsClaim, RolesClaim: s.JWTRolesClaim,
 	})
+	return token, jti, expires, explain(err)
 }
 
 func secretOf(s config.Settings) (auth.Secret, error) {
@@ -212,17 +213,32 @@ func askOwner(ctx context.Context, s config.Settings, method, path string, body,
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode >= 300 {
-		var problem struct{ Code, Detail string }
+		var problem struct {
+			Code, Detail string
+			Errors       []fault.Problem
+		}
 		_ = json.NewDecoder(res.Body).Decode(&problem)
-		return fault.New(fault.Conflict, problem.Code, problem.Detail)
+		return &fault.Error{Kind: fault.Conflict, Code: problem.Code, Detail: problem.Detail, Problems: problem.Errors}
 	}
 	return json.NewDecoder(res.Body).Decode(&struct{ Data any }{data})
 }
 
 // explain leaves of a fault what a person at a terminal needs.
 func explain(err error) error {
-	if f, ok := errors.AsType[*fault.Error](err); ok && f.Detail != "" {
-		return errors.New(f.Detail)
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Detail == "" {
+		return err
 	}
-	return err
+	text := f.Detail
+	for _, p := range f.Problems {
+		if p.Message == f.Detail {
+			continue
+		}
+		text += "\n  " + p.Pointer + ": "
+		if p.Column > 0 {
+			text += fmt.Sprintf("column %d: ", p.Column)
+		}
+		text += p.Message
+	}
+	return errors.New(text)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/config"
 )
 
@@ -32,5 +33,24 @@ func TestSettingsOfTheListenerAreRefusedAtTheStartAllAtOnce(t *testing.T) {
 	}
 	if err := checkBackends(config.Up, config.Settings{}); err != nil {
 		t.Errorf("none is set: %v", err)
+	}
+}
+
+// Where others issue the tokens there is no JWT_SECRET, and a key that is derived of nothing is known to everybody.
+func TestTheKeyOfSignInsComesOfASecret(t *testing.T) {
+	one, other := strings.Repeat("one ", 8), strings.Repeat("two ", 8)
+	keys := map[[32]byte]string{}
+	for name, s := range map[string]config.Settings{
+		"nothing":        {},
+		"a secret":       {JWTSecret: auth.NewSecret(one)},
+		"another secret": {JWTSecret: auth.NewSecret(other), APIKeyPepper: auth.NewSecret(one + one)},
+		"a pepper":       {APIKeyPepper: auth.NewSecret(one + other)},
+		"another pepper": {APIKeyPepper: auth.NewSecret(other + one)},
+	} {
+		key := signInConfig(s).Key
+		if same, ok := keys[key]; ok {
+			t.Errorf("%s and %s make the same key", name, same)
+		}
+		keys[key] = name
 	}
 }

@@ -15,11 +15,15 @@ func newSignIn(s config.Settings) (*signin.Provider, error) {
 		}
 		return nil, nil
 	}
-	p, err := signin.New(signin.Config{Issuer: s.OIDCIssuerURL, ClientID: s.OIDCClientID, ClientSecret: s.OIDCClientSecret, RedirectURL: s.OIDCRedirectURL,
-		TenantsClaim: s.OIDCTenantsClaim, RolesClaim: s.OIDCRolesClaim, Scopes: strings.Fields(s.OIDCScopes), Key: [32]byte(derive(rootSecret(s), "sign-in"))})
+	p, err := signin.New(signInConfig(s))
 	if err != nil {
 		where, message, _ := strings.Cut(err.Error(), ": ")
 		return nil, config.Problems{{Where: where, Message: message}}
 	}
 	return p, nil
+}
+
+func signInConfig(s config.Settings) signin.Config {
+	return signin.Config{Issuer: s.OIDCIssuerURL, ClientID: s.OIDCClientID, ClientSecret: s.OIDCClientSecret, RedirectURL: s.OIDCRedirectURL,
+		TenantsClaim: s.OIDCTenantsClaim, RolesClaim: s.OIDCRolesClaim, Scopes: strings.Fields(s.OIDCScopes), Key: [32]byte(derive(rootSecret(s), "sign-in"))}
 }

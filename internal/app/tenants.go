@@ -2,9 +2,13 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/ocelot-log/ocelot/internal/audit"
 	"github.com/ocelot-log/ocelot/internal/config"
@@ -19,6 +23,8 @@ type TenantChange struct {
 	Name      *string `json:"name,omitempty"`
 	Suspended *bool   `json:"suspended,omitempty"`
 	Deleted   *bool   `json:"deleted,omitempty"` // only false: takes a deletion back
+
+	Settings json.RawMessage `json:"settings,omitempty"` // a merge patch: what is absent stays, null is the service's own
 }
 
 // ShowTenant reads a tenant.
@@ -36,10 +42,13 @@ func ShowTenant(ctx context.Context, s config.Settings, slug string) (t Tenant, 
 	return t, explain(err)
 }
 
-// ChangeTenant renames, suspends or resumes a tenant, or takes its deletion back.
+// ChangeTenant renames, suspends or resumes a tenant, changes its settings, or takes its deletion back.
 func ChangeTenant(ctx context.Context, s config.Settings, slug string, c TenantChange) (t Tenant, err error) {
 	if c.Name != nil && !tenant.ValidName(*c.Name) {
 		return t, fmt.Errorf("%s", tenant.NameRule)
+	}
+	if c.Settings != nil && !jsontext.Value(c.Settings).IsValid() {
+		return t, errors.New("the settings are no JSON object, such as {\"retention_days\":30}")
 	}
 	err = withRecord(ctx, s, func(st store.Store) error {
 		info, err := tenantOf(ctx, st, slug)
@@ -49,6 +58,13 @@ func ChangeTenant(ctx context.Context, s config.Settings, slug string, c TenantC
 		was := info
 		if c.Name != nil {
 			info.Name = *c.Name
+		}
+		if c.Settings != nil {
+			p, err := tenant.ReadPatch(info, map[string]jsontext.Value{"settings": jsontext.Value(c.Settings)})
+			if err != nil {
+				return err
+			}
+			info = p.Info
 		}
 		if c.Suspended != nil {
 			info.Suspended = *c.Suspended

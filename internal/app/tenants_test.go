@@ -25,6 +25,19 @@ func TestATenantsLifeIsTheSameBesideARunningServerAndWithout(t *testing.T) {
 		if got, err := ChangeTenant(t.Context(), r.settings, slug, TenantChange{Suspended: new(false)}); err != nil || got.Name != "Acme" || got.Suspended {
 			t.Errorf("%s: %+v, %v", slug, got, err)
 		}
+		if got, err := ChangeTenant(t.Context(), r.settings, slug, TenantChange{Settings: []byte(`{"retention_days":30,"limits":{"entries_per_min":5}}`)}); err != nil || string(got.Settings) != `{"retention_days":30,"limits":{"entries_per_min":5}}` {
+			t.Errorf("%s: %+v, %v", slug, got, err)
+		}
+		if got, err := ChangeTenant(t.Context(), r.settings, slug, TenantChange{Settings: []byte(`{"retention_days":null,"limits":null}`)}); err != nil || string(got.Settings) != `{}` {
+			t.Errorf("%s: %+v, %v", slug, got, err)
+		}
+		_, err := ChangeTenant(t.Context(), r.settings, slug, TenantChange{Settings: []byte(`{"retention_days":-1,"limits":{"entries":5}}`)})
+		if err == nil || !strings.Contains(err.Error(), "\n  /settings/retention_days: this is a whole number") || !strings.Contains(err.Error(), "\n  /settings/limits/entries: there is no such field") {
+			t.Errorf("%s: %v", slug, err)
+		}
+		if _, err := ChangeTenant(t.Context(), r.settings, slug, TenantChange{Settings: []byte(`retention_days=1`)}); err == nil || !strings.Contains(err.Error(), "no JSON object") {
+			t.Errorf("%s: %v", slug, err)
+		}
 		job, at, err := DeleteTenant(t.Context(), r.settings, slug)
 		if left := time.Until(at); err != nil || !strings.HasPrefix(job, "del-") || left < 23*time.Hour || left > 24*time.Hour {
 			t.Errorf("%s: %s %s, %v", slug, job, at, err)

@@ -86,8 +86,8 @@ func (o Origins) named(origin string) bool {
 // What pages of other origins may send and see.
 var (
 	corsMethods = []string{"GET, POST, PATCH, DELETE"}
-	corsHeaders = []string{"Authorization, Content-Encoding, Content-Type, Idempotency-Key, Last-Event-ID, traceparent, X-API-Key, X-Request-ID, X-Tenant-ID"}
-	corsExposed = []string{"Content-Disposition, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"}
+	corsHeaders = []string{"Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, traceparent, X-API-Key, X-Request-ID, X-Tenant-ID"}
+	corsExposed = []string{"Content-Disposition, ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-CSV-Escaping, X-Request-ID"}
 	corsMaxAge  = []string{"7200"} // seconds; browsers take no more
 )
 

@@ -207,3 +207,21 @@ func TestAKeyOfATenantThatIsGoneIsNoKey(t *testing.T) {
 		t.Errorf("B10 %d %s", a.status, a.body)
 	}
 }
+
+func TestWhatIsWrongWithASmallBodyIsSaid(t *testing.T) {
+	w := newWorld(t)
+	for body, want := range map[string]string{
+		`{"name":"k","role":"reader","tenant":"zeta"}`:          `"errors":[{"pointer":"/tenant","code":"unknown_field",`,
+		`{"name":"k","role":"reader","expires_at":"tomorrow"}`:  `{"pointer":"/expires_at","code":"field_wrong_type","message":"this value has the wrong type: it is a time as in RFC 3339`,
+		`{"name":"k","role":"reader","expires_at":1798761599}`:  `it is a time as in RFC 3339`,
+		`{"name":5,"role":"reader"}`:                            `{"pointer":"/name","code":"field_wrong_type","message":"this value has the wrong type: it is a text"}`,
+		`{"name":null,"role":"reader"}`:                         `{"pointer":"/name","code":"field_wrong_type","message":"this value has the wrong type: it is a text"}`,
+		`{"name":"k","role":"reader","cidrs":"10.0.0.0/8"}`:     `{"pointer":"/cidrs","code":"field_wrong_type","message":"this value has the wrong type: it is a list"}`,
+		`{"name":"k","role":"reader","cidrs":["10.0.0.0/8",5]}`: `{"pointer":"/cidrs/1","code":"field_wrong_type","message":"this value has the wrong type: it is a text"}`,
+		`[]`: `"message":"this value has the wrong type: it is an object"`,
+	} {
+		if a := w.do(t, authHeader(t, "acme", "admin"), "POST", keysOfAcme, body); a.status != 400 && a.status != 422 || !strings.Contains(string(a.body), want) {
+			t.Errorf("%s: %d %s", body, a.status, a.body)
+		}
+	}
+}

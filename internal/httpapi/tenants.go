@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -122,11 +123,37 @@ func (s *Server) readSmall(k *call, v any, types ...string) error {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return fault.New(fault.Malformed, "json_duplicate_key", "a name stands twice in an object")
 	case ok && errors.Is(err, json.ErrUnknownName):
-		return fault.New(fault.Malformed, "unknown_field", "the body has a field that this route does not take")
+		const message, longest = "the body has a field that this route does not take", 256
+		if len(semantic.JSONPointer) > longest {
+			return fault.New(fault.Malformed, "unknown_field", message)
+		}
+		return &fault.Error{Kind: fault.Malformed, Code: "unknown_field", Detail: message, Problems: []fault.Problem{{Pointer: string(semantic.JSONPointer), Code: "unknown_field", Message: message}}}
 	case ok:
-		return atField(string(semantic.JSONPointer), "field_wrong_type", "this value has the wrong type")
+		return atField(string(semantic.JSONPointer), "field_wrong_type", "this value has the wrong type"+wanted(semantic.GoType))
 	}
 	return fault.New(fault.Malformed, "json_invalid", "the body is not one valid JSON document in UTF-8")
+}
+
+// wanted says for people what a value of a body should have been.
+func wanted(t reflect.Type) string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == nil:
+		return ""
+	case t == reflect.TypeFor[time.Time]():
+		return ": it is a time as in RFC 3339, such as 2026-12-31T23:59:59Z"
+	case t.Kind() == reflect.String:
+		return ": it is a text"
+	case t.Kind() == reflect.Bool:
+		return ": it is true or false"
+	case t.Kind() == reflect.Slice:
+		return ": it is a list"
+	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
+		return ": it is an object"
+	}
+	return ""
 }
 
 // noNullText refuses null where a text must be; what may be null is a pointer.

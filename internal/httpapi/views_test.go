@@ -229,15 +229,15 @@ func TestBodiesOfViewsAreRefused(t *testing.T) {
 		{"POST", text("cursor=abc"), 422, "search_invalid", "/search"},
 		{"POST", text("q=x\\ny"), 422, "search_invalid", "/search"},
 		{"POST", text("tenant=zeta"), 422, "search_invalid", "/search"},
-		{"POST", `{"name":"x","search":"","id":"mine"}`, 400, "unknown_field", ""},
-		{"POST", `{"name":"x","search":"","created_by":"eve"}`, 400, "unknown_field", ""},
-		{"POST", `{"name":"x","search":"","tenant_id":"zeta"}`, 400, "unknown_field", ""},
+		{"POST", `{"name":"x","search":"","id":"mine"}`, 400, "unknown_field", "/id"},
+		{"POST", `{"name":"x","search":"","created_by":"eve"}`, 400, "unknown_field", "/created_by"},
+		{"POST", `{"name":"x","search":"","tenant_id":"zeta"}`, 400, "unknown_field", "/tenant_id"},
 		{"POST", `{"name":"x","name":"y","search":""}`, 400, "json_duplicate_key", ""},
 		{"POST", `{`, 400, "json_invalid", ""},
 		{"POST", strings.Repeat(" ", 65<<10), 413, "body_too_large", ""},
 		{"PATCH", `{"name":"","search":"nothing=1"}`, 422, "validation_failed", "/name /search"},
 		{"PATCH", `{"search":"limit=x"}`, 422, "search_invalid", "/search"},
-		{"PATCH", `{"created_at":"2026-01-01T00:00:00Z"}`, 400, "unknown_field", ""},
+		{"PATCH", `{"created_at":"2026-01-01T00:00:00Z"}`, 400, "unknown_field", "/created_at"},
 	} {
 		target := viewsPath
 		if c.method == "PATCH" {

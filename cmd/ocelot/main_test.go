@@ -1,0 +1,24 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestWrongArgumentsAreAnsweredWithWhatTheCommandTakes(t *testing.T) {
+	for args, want := range map[string]string{
+		"key create --tenant acme": "usage: ocelot key create NAME [flags]\nmore: ocelot key create --help",
+		"tenant set acme":          "usage: ocelot tenant set ID SETTINGS [flags]",
+		"token reader":             "usage: ocelot token [flags]",
+		"tenant create a --nam b":  "unknown flag: --nam\nusage: ocelot tenant create ID [flags]",
+	} {
+		cmd := newRootCmd()
+		cmd.SetOut(io.Discard)
+		cmd.SetErr(io.Discard)
+		cmd.SetArgs(strings.Fields(args))
+		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
