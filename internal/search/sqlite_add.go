@@ -269,37 +269,48 @@ func (p *placer) look(bucket int64) error {
 
 const docRowsAtOnce = 16
 
-const insertDoc = "INSERT INTO docs(first, entries) VALUES "
+const insertDoc = "INSERT INTO docs(first, received, spread, entries) VALUES "
 
-var insertDocs = insertDoc + sqlite.Placeholders(docRowsAtOnce, 2)
+var insertDocs = insertDoc + sqlite.Placeholders(docRowsAtOnce, 4)
 
 // writeDocs writes what the index keeps beside the terms, consecutive rows together.
 func writeDocs(c *sqlite.Conn, items []item) error {
 	var args []any
 	for len(items) > 0 {
-		n := 1
-		for n < len(items) && n < docsInRow && items[n].row == items[0].row+int64(n) {
-			n++
-		}
+		n, received, spread := docsTogether(items)
 		block := make([]byte, 0, n*docSize)
 		for _, it := range items[:n] {
 			block = appendDoc(block, it.doc)
 		}
-		args = append(args, items[0].row, block)
+		args = append(args, items[0].row, received, spread, block)
 		items = items[n:]
-		if len(args) == 2*docRowsAtOnce {
+		if len(args) == 4*docRowsAtOnce {
 			if _, err := c.Exec(insertDocs, args...); err != nil {
 				return err
 			}
 			args = args[:0]
 		}
 	}
-	for ; len(args) > 0; args = args[2:] {
-		if _, err := c.Exec(insertDoc+"(?,?)", args[:2]...); err != nil {
+	for ; len(args) > 0; args = args[4:] {
+		if _, err := c.Exec(insertDoc+"(?,?,?,?)", args[:4]...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// docsTogether is how many of the items, from the first on, make a row of docs, and when they were received: the first
+// time, and by how much the last is behind it.
+func docsTogether(items []item) (n int, received, spread int64) {
+	low, high := items[0].received, items[0].received
+	for n = 1; n < len(items) && n < docsInRow && items[n].row == items[0].row+int64(n); n++ {
+		l, h := min(low, items[n].received), max(high, items[n].received)
+		if uint64(h)-uint64(l) > uint64(maxSpread) { // the difference of any two times fits
+			break
+		}
+		low, high = l, h
+	}
+	return n, low, high - low
 }
 
 // writeTerms writes the items' terms as new segments and does its share of merging. ahead is their terms

@@ -13,9 +13,10 @@ import (
 	"github.com/ocelot-log/ocelot/internal/sqlite"
 )
 
-// Search finds by timestamp in about the time that it takes to read the page. By received_at it reads all
-// that matches, within what ctx allows: rows are in the order of timestamps, and an order by arrival would
-// need a second index that costs every entry for what is asked rarely.
+// Search finds in about the time that it takes to read the page, by timestamp since rows are in that order, and by
+// received_at since docs are found in that order. The second takes longer where what came together lies apart by
+// timestamp, as in a backfill that is shuffled, or where few of many entries match: then up to what reading all matches
+// takes.
 func (x *SQLite) Search(ctx context.Context, t auth.Tenant, q query.Query) (query.Page, error) {
 	page, err := x.search(ctx, t, q)
 	return page, sqlite.Fault(damaged(err), "search")
@@ -42,7 +43,7 @@ func (x *SQLite) search(ctx context.Context, t auth.Tenant, q query.Query) (page
 		return page, err
 	}
 	defer func() { _ = conn.Close() }()
-	f := finder{ctx: ctx, conn: conn, spill: x.spill.Load(), parts: parts, q: q, want: q.Skip + q.Limit + 1}
+	f := finder{ctx: ctx, conn: conn, spill: x.spill.Load(), parts: parts, q: q, want: q.Skip + q.Limit + 1, arrival: x.arrival}
 	f.received = q.Sort == query.ReceivedNewestFirst || q.Sort == query.ReceivedOldestFirst
 	f.newest = q.Sort == query.NewestFirst || q.Sort == query.ReceivedNewestFirst
 	if f.received {
@@ -74,6 +75,11 @@ type finder struct {
 	want     int  // entries from the beginning, and one more to know whether there are more
 	received bool // by received_at
 	newest   bool // first
+	arrival  arrivalWay
+
+	most     int64 // rows that are read before errMany; 0: all
+	rowsRead int64
+	setup    time.Duration // that FTS5 took to its first rows
 
 	hits    []doc
 	matched int64 // how many entries matched, as far as read
@@ -172,34 +178,6 @@ func (f *finder) settled(docs []doc, bucket int64) (n int) {
 		}
 	}
 	return n
-}
-
-// byArrival reads everything and keeps the best.
-func (f *finder) byArrival() error {
-	last, from := f.after()
-	f.whole = true
-	for _, p := range f.parts {
-		err := f.rows(p, true, func(_ int64, d doc) bool {
-			f.matched++
-			if !from || f.compare(d, last) > 0 {
-				f.hits = append(f.hits, d)
-			}
-			if len(f.hits) >= 4*f.want+1000 { // cutting now and then costs less than a heap
-				f.cut()
-			}
-			return true
-		})
-		if err != nil {
-			return err
-		}
-	}
-	f.cut()
-	return nil
-}
-
-func (f *finder) cut() {
-	slices.SortFunc(f.hits, f.compare)
-	f.hits = f.hits[:min(len(f.hits), f.want)]
 }
 
 // page makes the answer of the hits.

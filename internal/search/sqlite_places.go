@@ -35,10 +35,13 @@ type doc struct {
 }
 
 // The docs of consecutive rows are kept together in a row of the table docs, docSize bytes each, so that
-// writing them costs a fraction of a row each.
+// writing them costs a fraction of a row each. Beside them stands when the first of them was received and by how much
+// the last came after it, at most maxSpread: pages by arrival are found by that. A purge leaves both as
+// they are.
 const (
 	docSize      = 32
-	docsInRow    = 120 // just fit into a page of the file
+	docsInRow    = 120 // four rows just fit into a page of the file
+	maxSpread    = int64(time.Second)
 	minTime      = math.MinInt64
 	maxTime      = math.MaxInt64
 	beforeAnyRow = 0

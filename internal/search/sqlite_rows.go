@@ -3,6 +3,7 @@ package search
 import (
 	"database/sql"
 	"errors"
+	"time"
 )
 
 const (
@@ -50,6 +51,7 @@ func (f *finder) between(p part, low, high int64, newest bool, yield func(row in
 	if newest {
 		order = "DESC"
 	}
+	asked, first := time.Now(), true
 	rows, err := f.conn.QueryContext(f.ctx, selectRows+order, p.match, bucketStart(low), bucketStart(high+1)-1)
 	if err != nil {
 		return err
@@ -58,6 +60,12 @@ func (f *finder) between(p part, low, high int64, newest bool, yield func(row in
 	var row int64
 	var block sql.RawBytes
 	for rows.Next() {
+		if f.rowsRead++; f.most > 0 && f.rowsRead > f.most {
+			return errMany
+		}
+		if first {
+			f.setup, first = f.setup+time.Since(asked), false
+		}
 		if err := rows.Scan(&row, &block); err != nil {
 			return err
 		}
