@@ -47,6 +47,8 @@ func API(ctx context.Context, s config.Settings, version string) error {
 			{"audit", noted.Run},
 			{"ingest", in.Run},
 			{"limits", access.Limits.Tenants.Run},
+			{"limits of addresses", func(ctx context.Context) error { return access.Limits.Addresses.Run(ctx, "a", access.Limits.Tenants) }},
+			{"limits of sign-ins", func(ctx context.Context) error { return access.Limits.Logins.Run(ctx, "l", access.Limits.Tenants) }},
 			{"credentials", access.Auth.Run},
 			{"levels", drain.NewLevels(0, b.queue, b.store, tel.Named("levels")).Run},
 		}, nil

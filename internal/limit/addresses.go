@@ -14,7 +14,7 @@ const (
 
 // Addresses limits how often something may happen for each client address: an IPv4 address, or an IPv6 /64, which
 // is what one customer has. Its memory is a table of fixed size. Where more addresses come at once than it has
-// room for, those are forgotten that have used least. Each process counts by itself. Nil limits nothing.
+// room for, those are forgotten that have used least. Processes count together while Run runs. Nil limits nothing.
 type Addresses struct {
 	interval int64 // nanoseconds that one token takes
 	perMin   int64
@@ -24,12 +24,18 @@ type Addresses struct {
 		sync.Mutex
 		_ [56]byte // a cache line each
 	}
+
+	untold int64 // tokens of one address that other processes need not know of
+
+	mu    sync.Mutex
+	dirty [][16]byte // addresses of which they should
 }
 
 // slot is a token bucket as the time at which it will be full again.
 type slot struct {
 	address [16]byte
 	full    int64
+	sharing
 }
 
 // NewAddresses limits to perMin a minute, which may come at once; nil for 0: unlimited. The table has room for so
@@ -38,7 +44,7 @@ func NewAddresses(perMin int64, room int) *Addresses {
 	if perMin <= 0 {
 		return nil
 	}
-	return &Addresses{interval: int64(time.Minute) / perMin, perMin: perMin, seed: maphash.MakeSeed(), sets: make([][ways]slot, max(1, room/ways))}
+	return &Addresses{interval: int64(time.Minute) / perMin, perMin: perMin, untold: perMin / 20, seed: maphash.MakeSeed(), sets: make([][ways]slot, max(1, room/ways))}
 }
 
 // Over says whether the address has nothing left, and for how long.
@@ -57,15 +63,13 @@ func (a *Addresses) take(address netip.Addr, n int64) (time.Duration, bool) {
 		return 0, true
 	}
 	key := network(address)
-	h := maphash.Bytes(a.seed, key[:])
-	set := &a.sets[h%uint64(len(a.sets))]
-	lock := &a.locks[(h%uint64(len(a.sets)))%locks]
+	set, lock := a.find(key)
 	now := time.Now().UnixNano()
 	lock.Lock()
 	defer lock.Unlock()
 	emptiest := 0
 	for i := range set {
-		if set[i].address == key && set[i].full > now {
+		if set[i].address == key {
 			return a.spend(&set[i], now, n)
 		}
 		if set[i].full < set[emptiest].full {
@@ -73,19 +77,29 @@ func (a *Addresses) take(address netip.Addr, n int64) (time.Duration, bool) {
 		}
 	}
 	if n > 0 {
-		set[emptiest] = slot{key, now}
+		set[emptiest] = slot{address: key}
 		return a.spend(&set[emptiest], now, n)
 	}
 	return 0, true
 }
 
+// find is where an address has its slot, if it has one, and what to lock meanwhile.
+func (a *Addresses) find(key [16]byte) (*[ways]slot, *sync.Mutex) {
+	i := maphash.Bytes(a.seed, key[:]) % uint64(len(a.sets))
+	return &a.sets[i], &a.locks[i%locks].Mutex
+}
+
 // spend takes n tokens if there is at least one.
 func (a *Addresses) spend(s *slot, now, n int64) (time.Duration, bool) {
 	const holds = int64(time.Minute)
-	if wait := s.full + a.interval - now - holds; wait > 0 {
+	full := max(s.full, now)
+	if wait := full + a.interval - now - holds; wait > 0 {
 		return time.Duration(wait), false
 	}
-	s.full += n * a.interval
+	if n > 0 {
+		s.full = full + n*a.interval
+		a.note(s, n)
+	}
 	return 0, true
 }
 

@@ -9,6 +9,7 @@
 //     what they have let in. A process lets in a share of that twentieth unasked; a batch that is larger waits
 //     for the next exchange, which begins at once, so a few milliseconds, where there are other processes.
 //   - While the store does not answer, each process goes by what it knows: limits then hold for each alone.
+//   - The limits of an address hold for all processes together too, but are never waited for: see sharing.
 //   - Memory is bounded: addresses have a table of fixed size, tenants an account each while they send.
 //
 // What it leaves to its caller: to give back what was let in and then not stored.
