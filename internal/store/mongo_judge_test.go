@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,5 +110,15 @@ func TestMongoSizeIsNeverTooSmall(t *testing.T) {
 		if bound := mongoSize(&r); size > bound {
 			t.Errorf("%s: %d bytes, the bound is %d", name, size, bound)
 		}
+	}
+}
+
+func TestWhatAUserLacksWhoMayNotWatch(t *testing.T) {
+	refused := fault.Of(mongoWatchFault(mongo.CommandError{Code: mongoUnauthorized, Message: "not authorized on ocelot to execute command { aggregate: \"commits\" }"}))
+	if refused.Code != "watch_not_allowed" || !strings.Contains(refused.Error(), "changeStream") || strings.Contains(refused.Error(), "aggregate") {
+		t.Errorf("%s: %v", refused.Code, refused)
+	}
+	if other := fault.Of(mongoWatchFault(mongo.CommandError{Code: 11600})); other.Code == "watch_not_allowed" {
+		t.Errorf("another failure: %v", other)
 	}
 }

@@ -2,12 +2,15 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
 )
 
 // watchPatience is how long the server holds a question that nothing answers.
@@ -25,7 +28,7 @@ func (m *Mongo) Watch(ctx context.Context, ring func()) error {
 		{{Key: "$project", Value: bson.D{{Key: mongoID, Value: 1}}}},
 	}, options.ChangeStream().SetMaxAwaitTime(watchPatience))
 	if err != nil {
-		return mongoFault(err, "watch the record")
+		return mongoWatchFault(err)
 	}
 	// A question that is canceled goes on at the server, and its cursor stays there: it is ended by way of the cursor.
 	var cursor atomic.Int64
@@ -48,10 +51,19 @@ func (m *Mongo) Watch(ctx context.Context, ring func()) error {
 		if something {
 			ring()
 		} else if err := changes.Err(); err != nil {
-			return mongoFault(err, "watch the record")
+			return mongoWatchFault(err)
 		}
 	}
 	return mongoFault(ctx.Err(), "watch the record")
+}
+
+// mongoWatchFault says of a user who may read and write, and not watch, what it lacks.
+func mongoWatchFault(err error) error {
+	if slices.Contains(mongo.ErrorCodes(err), mongoUnauthorized) {
+		return fault.New(fault.Unavailable, "watch_not_allowed", "MongoDB lets the user of MONGODB_URI open no change stream: "+
+			"give it the role readWrite on the database, or the action changeStream")
+	}
+	return mongoFault(err, "watch the record")
 }
 
 func (m *Mongo) killCursor(ctx context.Context, id int64) {

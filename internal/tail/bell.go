@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
@@ -67,19 +68,24 @@ func (l *listener) wait() {
 	}
 }
 
-// listen lets the record ring until ctx ends.
+// listen lets the record ring until ctx ends. Why it does not is said once: a right that is missing stays so for long.
 func (h *Hub) listen(ctx context.Context) {
 	for pause := tryAgain; ; pause = min(2*pause, tryAgainAt) {
 		began := time.Now()
 		err := h.from.Watch(ctx, h.bell.ring)
-		h.bell.heard.Store(false)
+		if h.bell.heard.Swap(false) {
+			h.deaf = ""
+		}
 		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(began) > tryAgainAt {
 			pause = tryAgain
 		}
-		h.log.Info("the record does not tell what comes; looking for it all the time", zap.Error(err), zap.Duration("again_in", pause))
+		if code := fault.Of(err).Code; code != h.deaf {
+			h.deaf = code
+			h.log.Info("the record does not tell what comes; looking for it all the time", zap.Error(err))
+		}
 		if wait.For(ctx, pause) != nil {
 			return
 		}

@@ -67,6 +67,7 @@ type Hub struct {
 	log     *zap.Logger
 	wake    chan struct{} // a follower came
 	bell    bell
+	deaf    string        // why the record last did not tell what comes, by the code; of listen
 	catchUp chan struct{} // held by those who read what they missed
 
 	mu     sync.Mutex
