@@ -23,6 +23,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -227,11 +228,9 @@ func (r *Recorder) send(ctx context.Context, b batch) {
 		if pause == firstPause {
 			r.tel.Log.Warn("audit entries wait for the queue", zap.Int("entries", len(r.places)), zap.Error(err))
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, pause) != nil {
 			r.lost(len(b.entries), err)
 			return
-		case <-time.After(pause):
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
+	"github.com/ocelot-log/ocelot/internal/wait"
 )
 
 const (
@@ -85,13 +86,7 @@ func (j *jwks) refresh(ctx context.Context) error {
 
 // run refreshes until ctx ends, sooner after a failure.
 func (j *jwks) run(ctx context.Context) {
-	pause := jwksEvery
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
+	for pause := jwksEvery; wait.For(ctx, pause) == nil; {
 		pause = jwksEvery
 		if err := j.refresh(ctx); err != nil {
 			pause = jwksPause

@@ -11,6 +11,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/store"
 	"github.com/ocelot-log/ocelot/internal/telemetry"
 	"github.com/ocelot-log/ocelot/internal/tenant"
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"go.uber.org/zap"
 )
 
@@ -235,10 +236,8 @@ func (j *Janitor) steps(ctx context.Context, step func() (more bool, err error))
 		if err != nil || !more {
 			return err
 		}
-		select {
-		case <-time.After(time.Since(begun)):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := wait.For(ctx, time.Since(begun)); err != nil {
+			return err
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ocelot-log/ocelot/internal/auth"
 	"github.com/ocelot-log/ocelot/internal/query"
 	"github.com/ocelot-log/ocelot/internal/store"
+	"github.com/ocelot-log/ocelot/internal/wait"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 )
 
@@ -213,15 +214,13 @@ func (f *Follower) missed(ctx context.Context, until time.Time) (chunk *Chunk, o
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
-	for wait := 0; f.behind.Position.Compare(f.goal) > 0; wait++ {
+	for tries := 0; f.behind.Position.Compare(f.goal) > 0; tries++ {
 		// Another process had read further than this one has: in a moment it will have.
-		if wait == maxAhead {
+		if tries == maxAhead {
 			return nil, false, ErrPlaceUnknown
 		}
-		select {
-		case <-time.After(f.h.cfg.Poll):
-		case <-ctx.Done():
-			return nil, false, ctx.Err()
+		if err := wait.For(ctx, f.h.cfg.Poll); err != nil {
+			return nil, false, err
 		}
 		f.again()
 	}
