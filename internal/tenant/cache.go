@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxAge      = 5 * time.Second // how long a tenant that changed elsewhere may look as it was
+	maxAge      = 3 * time.Second // of the list; with the time of one reading a tenant that changed elsewhere looks as it was for 5 s at most
 	missPause   = time.Second     // between two readings because of slugs that are not there
 	readTimeout = 2 * time.Second
 )
@@ -23,7 +23,7 @@ type lister interface {
 
 // Cache answers from memory which tenants there are.
 //
-//   - A tenant that is known is found without waiting, except by the one caller in five seconds that reads
+//   - A tenant that is known is found without waiting, except by the one caller in three seconds that reads
 //     the list again.
 //   - One that is not known makes the list be read again, at most once a second; in between it is absent.
 //   - While the list can't be read, what was known stays known, and what was not known is an error of kind
@@ -41,9 +41,13 @@ type seen struct {
 	all    []Info
 	bySlug map[string]*Info
 	byID   map[string]*Info
-	read   time.Time // when it was read, or when that was last tried
+	began  time.Time // when reading it, or trying to, began: later changes may not be in it
+	read   time.Time // when that ended
 	fresh  bool      // reading succeeded; otherwise the content is older, or nothing
 }
+
+func (s *seen) old() bool     { return time.Since(s.began) >= maxAge }
+func (s *seen) mayMiss() bool { return time.Since(s.read) >= missPause }
 
 // NewCache reads nothing yet.
 func NewCache(from lister) *Cache {
@@ -65,8 +69,8 @@ func (c *Cache) ByID(ctx context.Context, id string) (*Info, error) {
 // List returns all tenants by slug, as old as BySlug takes them.
 func (c *Cache) List(ctx context.Context) ([]Info, error) {
 	s := c.seen.Load()
-	if time.Since(s.read) >= maxAge {
-		s = c.readAgain(ctx, maxAge, true)
+	if s.old() {
+		s = c.readAgain(ctx, (*seen).old, true)
 	}
 	if !s.fresh && s.all == nil {
 		return nil, unavailable()
@@ -79,21 +83,20 @@ func (c *Cache) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := *c.seen.Load()
-	old.read = time.Time{}
+	old.began, old.read = time.Time{}, time.Time{}
 	c.seen.Store(&old)
 }
 
 func (c *Cache) find(ctx context.Context, at func(*seen) *Info) (*Info, error) {
 	s := c.seen.Load()
 	info := at(s)
-	age := time.Since(s.read)
 	switch {
-	case info != nil && age < maxAge:
+	case info != nil && !s.old():
 		return info, nil
-	case info != nil: // old: whoever comes first reads it again, the others go on with what there is
-		s = c.readAgain(ctx, maxAge, false)
-	case age >= missPause:
-		s = c.readAgain(ctx, missPause, true)
+	case info != nil: // whoever comes first reads it again, the others go on with what there is
+		s = c.readAgain(ctx, (*seen).old, false)
+	case s.mayMiss():
+		s = c.readAgain(ctx, (*seen).mayMiss, true)
 	}
 	if info = at(s); info != nil {
 		return info, nil
@@ -104,9 +107,9 @@ func (c *Cache) find(ctx context.Context, at func(*seen) *Info) (*Info, error) {
 	return nil, fault.New(fault.NotFound, "tenant_not_found", "there is no such tenant")
 }
 
-// readAgain reads the list unless it is younger than age by then. Where somebody else is reading it, it
+// readAgain reads the list if that is still due by then. Where somebody else is reading it, it
 // waits for that or returns what there is.
-func (c *Cache) readAgain(ctx context.Context, age time.Duration, wait bool) *seen {
+func (c *Cache) readAgain(ctx context.Context, due func(*seen) bool, wait bool) *seen {
 	if !c.mu.TryLock() {
 		if !wait {
 			return c.seen.Load()
@@ -115,14 +118,15 @@ func (c *Cache) readAgain(ctx context.Context, age time.Duration, wait bool) *se
 	}
 	defer c.mu.Unlock()
 	old := c.seen.Load()
-	if time.Since(old.read) < age {
+	if !due(old) {
 		return old
 	}
 	// The reading is for everybody: the caller who happens to do it can't cancel it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
+	began := time.Now()
 	all, err := c.from.ListTenants(ctx)
-	s := &seen{read: time.Now(), fresh: err == nil}
+	s := &seen{began: began, read: time.Now(), fresh: err == nil}
 	if err != nil {
 		s.all, s.bySlug, s.byID = old.all, old.bySlug, old.byID
 	} else {

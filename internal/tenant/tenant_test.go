@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -42,14 +43,26 @@ func TestIDsAreTwelveCharactersAndDiffer(t *testing.T) {
 
 // list is a store of tenants that counts how often it is read.
 type list struct {
+	mu    sync.Mutex
 	all   []Info
 	err   error
+	takes time.Duration
 	reads atomic.Int64
 }
 
 func (l *list) ListTenants(context.Context) ([]Info, error) {
 	l.reads.Add(1)
-	return l.all, l.err
+	l.mu.Lock()
+	all, err := l.all, l.err
+	l.mu.Unlock()
+	time.Sleep(l.takes)
+	return all, err
+}
+
+func (l *list) set(all []Info) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = all
 }
 
 func TestAHitAllocatesNothing(t *testing.T) {
@@ -84,7 +97,7 @@ func TestCache(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]func(t *testing.T, l *list, c *Cache){
-		"hits within five seconds read the list once": func(t *testing.T, l *list, c *Cache) {
+		"hits within three seconds read the list once": func(t *testing.T, l *list, c *Cache) {
 			for range 100 {
 				known(t, c, "acme")
 			}
@@ -94,11 +107,23 @@ func TestCache(t *testing.T) {
 				t.Errorf("%d reads", n)
 			}
 		},
-		"a tenant that is gone is gone after five seconds": func(t *testing.T, l *list, c *Cache) {
+		"a tenant that is gone is gone after three seconds": func(t *testing.T, l *list, c *Cache) {
 			known(t, c, "acme")
 			l.all = nil
 			time.Sleep(maxAge)
 			fails(t, c, "acme", fault.NotFound)
+		},
+		"a change is seen within five seconds, also where a reading takes two": func(t *testing.T, l *list, c *Cache) {
+			l.takes = readTimeout
+			began := time.Now()
+			go func() { _, _ = c.BySlug(t.Context(), "acme") }()
+			time.Sleep(time.Millisecond) // the first reading has just begun
+			l.set(nil)
+			for time.Sleep(readTimeout); time.Since(began) <= 5*time.Second; time.Sleep(10 * time.Millisecond) {
+				go func() { _, _ = c.BySlug(t.Context(), "acme") }() // somebody always asks
+			}
+			fails(t, c, "acme", fault.NotFound)
+			time.Sleep(readTimeout) // until nobody reads any more
 		},
 		"a new tenant is found after a second": func(t *testing.T, l *list, c *Cache) {
 			fails(t, c, "zeta", fault.NotFound)
