@@ -89,7 +89,7 @@ func TestComposeGivesEachProcessSettingsThatItKnows(t *testing.T) {
 			t.Errorf("docker-compose.yml uses %s, which .env.example does not tell of", m[1])
 		}
 	}
-	env["JWT_SECRET"] = strings.Repeat("s", 32) // the one that has no default
+	env["JWT_SECRET"] = strings.Repeat("0123456789abcdef", 2) // the one that has no default
 	for _, p := range []config.Process{config.API, config.Worker} {
 		service := c.Services[string(p)]
 		if len(service.Environment) == 0 || !service.ReadOnly || len(service.DependsOn) != 3 || service.Build.Dockerfile != "Dockerfile."+string(p) {

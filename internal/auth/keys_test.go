@@ -391,13 +391,13 @@ func TestWhenAKeyWasLastUsedIsWrittenSeldom(t *testing.T) {
 }
 
 func TestKeysOfTheSettings(t *testing.T) {
-	fixed, err := ParseStaticKeys(NewSecret("0123456789abcdef, fedcba9876543210:acme:reader ,0000000000000000:zeta:writer+admin"))
+	fixed, err := ParseStaticKeys(NewSecret("0123456789abcdef, fedcba9876543210:acme:reader ,0011223344556677:zeta:writer+admin"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := newAuthenticator(t, func(c *Config) { c.Keys = fixed })
 	for text, want := range map[string]string{
-		"0123456789abcdef": "default writer+reader", "fedcba9876543210": "acme reader", "0000000000000000": "zeta writer+admin",
+		"0123456789abcdef": "default writer+reader", "fedcba9876543210": "acme reader", "0011223344556677": "zeta writer+admin",
 	} {
 		p, code := ask(t, a, text, "")
 		if got := strings.Join(p.tenants, ",") + " " + strings.Join(p.roles.Names(), "+"); code != "" || got != want || strings.Contains(p.Subject, text) {
@@ -407,7 +407,7 @@ func TestKeysOfTheSettings(t *testing.T) {
 	if _, err := a.Authenticate(t.Context(), withKey("0123456789abcdee")); codeOf(err) != "key_invalid" {
 		t.Error(err)
 	}
-	for _, bad := range []string{"short", "0123456789abcdef,", "0123456789abcdef:acme", "0123456789abcdef:Acme:reader", "0123456789abcdef:acme:root",
+	for _, bad := range []string{"short", "aaaaaaaaaaaaaaaabbbb", "0123456789abcdef,", "0123456789abcdef:acme", "0123456789abcdef:Acme:reader", "0123456789abcdef:acme:root",
 		"0123456789abcdef,0123456789abcdef", "ocl_0123456789abcdef", "0123456789 abcdef", "0123456789abcdef:acme:reader:x"} {
 		if _, err := ParseStaticKeys(NewSecret(bad)); err == nil || strings.Contains(err.Error(), "0123456789") {
 			t.Errorf("%q: %v", bad, err)

@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"fmt"
 )
 
 // Secret is a value that never shows itself: every way of printing it gives ***.
@@ -22,6 +23,30 @@ func (s Secret) derive(purpose string) Secret {
 	mac := hmac.New(sha256.New, []byte(s.value))
 	mac.Write([]byte("ocelot " + purpose))
 	return Secret{string(mac.Sum(nil))}
+}
+
+// Weakness says why nobody should rely on it; empty: nothing that can be seen.
+func (s Secret) Weakness() string {
+	const few = 8 // of 32 random digits there are more, but once in 10⁷ secrets
+	switch {
+	case len(s.value) < minSecretBytes:
+		return fmt.Sprintf("is shorter than %d bytes", minSecretBytes)
+	case different(s.value) < few:
+		return "is a few characters again and again"
+	}
+	return ""
+}
+
+// different is how many different bytes a text has.
+func different(text string) (n int) {
+	var seen [256]bool
+	for i := range len(text) {
+		if !seen[text[i]] {
+			seen[text[i]] = true
+			n++
+		}
+	}
+	return n
 }
 
 // IsSet says whether there is one.

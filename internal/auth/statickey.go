@@ -40,6 +40,8 @@ func ParseStaticKeys(setting Secret) ([]StaticKey, error) {
 		switch {
 		case len(parts[0]) < minStaticLength:
 			return nil, fmt.Errorf("key %d has %d characters; it must have at least %d, from a random source: openssl rand -hex 16", i+1, len(parts[0]), minStaticLength)
+		case different(parts[0]) < 5:
+			return nil, fmt.Errorf("key %d is a few characters again and again; it must come from a random source: openssl rand -hex 16", i+1)
 		case strings.ContainsFunc(parts[0], func(r rune) bool { return r <= ' ' || r > '~' }):
 			return nil, fmt.Errorf("key %d holds something else than visible ASCII characters, which no header can carry", i+1)
 		case looksLikeKey(parts[0]):

@@ -171,14 +171,15 @@ func Load(process Process, path string, environ []string) (Settings, error) {
 			problems = append(problems, Problem{where, err.Error()})
 		}
 	}
-	if s.JWTSecret.IsSet() && len(s.JWTSecret.Reveal()) < 32 {
-		problems = append(problems, Problem{"jwt_secret", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
-	}
-	if s.MaskingSecret.IsSet() && len(s.MaskingSecret.Reveal()) < 32 {
-		problems = append(problems, Problem{"masking_secret", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
-	}
-	if s.APIKeyPepper.IsSet() && len(s.APIKeyPepper.Reveal()) < 32 {
-		problems = append(problems, Problem{"api_key_pepper", "is shorter than 32 bytes; make one with: openssl rand -base64 48"})
+	for _, secret := range []struct {
+		where string
+		of    auth.Secret
+	}{{"jwt_secret", s.JWTSecret}, {"masking_secret", s.MaskingSecret}, {"api_key_pepper", s.APIKeyPepper}} {
+		if secret.of.IsSet() {
+			if weak := secret.of.Weakness(); weak != "" {
+				problems = append(problems, Problem{secret.where, weak + "; make one with: openssl rand -base64 48"})
+			}
+		}
 	}
 	if err := auth.CheckPublicKey(s.JWTPublicKey); err != nil {
 		problems = append(problems, Problem{"jwt_public_key", err.Error()})

@@ -46,6 +46,28 @@ func TestLoadReportsEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+func TestSecretsThatAnybodyGuessesAreRefused(t *testing.T) {
+	for _, name := range []string{"JWT_SECRET", "API_KEY_PEPPER", "MASKING_SECRET"} {
+		for value, want := range map[string]string{
+			"changeme":                            "is shorter than 32 bytes; make one with",
+			"                                   ": "", // as if it were not set, or refused; never taken
+			strings.Repeat("x", 64):               "is a few characters again and again; make one with",
+			strings.Repeat("changeme", 4):         "is a few characters again and again; make one with",
+			"3f0c9ad27be14568d1f7a2c9e0b35d84":    "-",
+		} {
+			s, err := Load(Up, "", []string{name + "=" + value})
+			switch {
+			case want == "-" && err != nil, want != "-" && want != "" && (err == nil || !strings.Contains(err.Error(), strings.ToLower(name)+": "+want)):
+				t.Errorf("%s of %d bytes: %v", name, len(value), err)
+			case want == "" && err == nil && (s.JWTSecret.IsSet() || s.APIKeyPepper.IsSet() || s.MaskingSecret.IsSet()):
+				t.Errorf("%s: blanks are taken", name)
+			case err != nil && strings.Contains(err.Error(), value):
+				t.Errorf("%s: it is shown: %v", name, err)
+			}
+		}
+	}
+}
+
 func TestOneProblemIsOneLineAndSeveralAreALineEach(t *testing.T) {
 	_, err := Load(API, "", []string{"JWT_SECRET=short"})
 	if err == nil || err.Error() != "bad settings: jwt_secret: is shorter than 32 bytes; make one with: openssl rand -base64 48" {
@@ -68,7 +90,7 @@ func TestAnAddressThatIsNoneIsRefusedWithoutBeingRepeated(t *testing.T) {
 }
 
 func TestLoadReadsSecretsFromAFile(t *testing.T) {
-	secret := strings.Repeat("k", 40)
+	secret := strings.Repeat("k1l2m3n4o5", 4)
 	path := write(t, "secret", secret+"\n")
 	s, err := Load(Up, "", []string{"JWT_SECRET_FILE=" + path})
 	if err != nil || s.JWTSecret.Reveal() != secret {
@@ -84,7 +106,7 @@ func TestLoadReadsSecretsFromAFile(t *testing.T) {
 
 // TestEffectiveSettingsNeverShowASecretAndLoadAgain is L10 for what `config check` prints.
 func TestEffectiveSettingsNeverShowASecretAndLoadAgain(t *testing.T) {
-	secret := strings.Repeat("s3cr3t", 8)
+	secret := strings.Repeat("s3cr3t of mine", 4)
 	s, err := Load(Up, "", []string{"JWT_SECRET=" + secret, "PORT=1234", "JWT_ISSUER=me: \"you\""})
 	if err != nil {
 		t.Fatal(err)
