@@ -42,7 +42,7 @@ func newBigQueryCmd() *cobra.Command {
 		Long:  bigQueryLong,
 		Example: "  ocelot export bigquery --project my-project --dataset logs --table entries\n" +
 			"  ocelot export bigquery 'service:billing' --project my-project --dataset logs --table billing --columns id,timestamp,message,metadata",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneQuery,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			params, err := o.asked(strings.Join(args, ""))
 			if err != nil {

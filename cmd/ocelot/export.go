@@ -63,7 +63,7 @@ func newExportCmd() *cobra.Command {
 			"  ocelot export 'severity:ERROR' --format csv --columns timestamp,user_id,metadata.order.id --out errors.csv\n" +
 			"  ocelot export --format parquet --out all.parquet\n" +
 			"  ocelot export --format bigquery | gzip >all.ndjson.gz\n  ocelot export --format bigquery-schema --out schema.json",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneQuery,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			params, err := o.asked(strings.Join(args, ""), time.Now())
 			if err != nil {

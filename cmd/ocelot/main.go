@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -51,6 +52,14 @@ func sayHowToUse(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		sayHowToUse(c)
 	}
+}
+
+// oneQuery takes a query or none. The shell makes several arguments of one that is not quoted.
+func oneQuery(_ *cobra.Command, given []string) error {
+	if len(given) > 1 {
+		return errors.New("the query is one argument: quote it")
+	}
+	return nil
 }
 
 func misused(cmd *cobra.Command, err error) error {

@@ -11,7 +11,9 @@ func TestWrongArgumentsAreAnsweredWithWhatTheCommandTakes(t *testing.T) {
 		"key create --tenant acme": "usage: ocelot key create NAME [flags]\nmore: ocelot key create --help",
 		"tenant set acme":          "usage: ocelot tenant set ID SETTINGS [flags]",
 		"token reader":             "usage: ocelot token [flags]",
-		"tenant create a --nam b":  "unknown flag: --nam\nusage: ocelot tenant create ID [flags]",
+		"search a:b c:d":           "the query is one argument: quote it\nusage: ocelot search [QUERY] [flags]",
+		"tail a b":                 "quote it", "stats a b": "quote it", "export a b": "quote it", "export bigquery a b": "quote it",
+		"tenant create a --nam b": "unknown flag: --nam\nusage: ocelot tenant create ID [flags]",
 	} {
 		cmd := newRootCmd()
 		cmd.SetOut(io.Discard)

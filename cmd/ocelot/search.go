@@ -44,7 +44,7 @@ func newSearchCmd() *cobra.Command {
 		Long:  searchLong,
 		Example: "  ocelot search 'service:billing severity:ERROR'\n  ocelot search '\"card declined\"' --since 2h\n" +
 			"  ocelot search --limit 0 'action:DELETE' | jq .user_id",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneQuery,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			params, err := o.params(strings.Join(args, ""), time.Now())
 			if err != nil {

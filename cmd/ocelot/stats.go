@@ -35,7 +35,7 @@ func newStatsCmd() *cobra.Command {
 		Long:  statsLong,
 		Example: "  ocelot stats --since 1d\n  ocelot stats 'severity:ERROR' --facets service,user_id --top 5\n" +
 			"  ocelot stats 'action:LOGIN' --since 7d --interval 1d --facets ''",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneQuery,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			params, err := o.params(strings.Join(args, ""), time.Now())
 			if err != nil {

@@ -29,7 +29,7 @@ func newTailCmd() *cobra.Command {
 		Short:   "Follow the entries that come",
 		Long:    tailLong,
 		Example: "  ocelot tail 'severity:ERROR'\n  ocelot tail 'service:billing' --json | jq .message",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    oneQuery,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			params, err := o.params(strings.Join(args, ""), time.Now())
 			if err != nil {

@@ -142,11 +142,8 @@ func (st *stream) id(p tail.Place) string {
 
 func (st *stream) goOn(id string) error {
 	b, err := st.s.reading.Cursors.Open("stream", id, st.binding)
-	if err == nil && len(b) < streamID {
-		err = fault.New(fault.Malformed, "cursor_invalid", "this is no id of an event of this stream")
-	}
-	if err != nil {
-		return err
+	if err != nil || len(b) < streamID {
+		return fault.New(fault.Malformed, "cursor_invalid", "this is no id of an event of this stream: go on with the filters that it had, or without an id")
 	}
 	st.since = time.UnixMilli(int64(binary.BigEndian.Uint64(b))).UTC()
 	if st.gone = time.Since(st.since) > streamMemory; !st.gone {

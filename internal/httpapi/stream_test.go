@@ -163,7 +163,7 @@ func TestRefusedStreams(t *testing.T) {
 	} {
 		r := follow(t, address, c.header, c.params, c.more...)
 		body, _ := io.ReadAll(r.res.Body)
-		if a := (answer{r.res.StatusCode, r.res.Header, body}); a.status != c.status || a.problem().Code != c.code {
+		if a := (answer{r.res.StatusCode, r.res.Header, body}); a.status != c.status || a.problem().Code != c.code || c.code == "cursor_invalid" && !strings.Contains(a.problem().Detail, "of this stream") {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
