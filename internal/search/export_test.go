@@ -9,8 +9,11 @@ func (x *SQLite) SetMaxSlots(n int64) { x.maxSlots = n }
 func (x *SQLite) SetOldAtOnce(n int) { x.atOnce = n }
 
 // SetArrival says how pages by arrival are read: up to how many matches are read all, which share of the time for all
-// blocks may take, and how long rows that are not wanted are read on, as a multiple of what a new question takes.
-func (x *SQLite) SetArrival(few int64, share, gap float64) { x.arrival = arrivalWay{few, share, gap} }
+// blocks may take, how long rows that are not wanted are read on, as a multiple of what a new question takes, and whether
+// FTS5 is then asked again, or the terms where they can tell.
+func (x *SQLite) SetArrival(few int64, share, gap float64, again bool) {
+	x.arrival = arrivalWay{few, share, gap, again}
+}
 
 // Spill is how many buckets rows have gone behind their own.
 func (x *SQLite) Spill() int64 { return x.spill.Load() }

@@ -2,6 +2,7 @@ package search
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"errors"
 	"math"
@@ -19,7 +20,8 @@ import (
 type arrivalWay struct {
 	few   int64   // matches up to which all are read
 	share float64 // of the time that all would take, what blocks may take
-	gap   float64 // what rows between two wanted ones may take of the time that a new question takes
+	gap   float64 // what rows between wanted ones may take of the time that a new question takes; below 0: terms tell all that they can
+	again bool    // ask FTS5 again also where the terms could tell
 }
 
 var usualArrival = arrivalWay{few: 1000, share: 1, gap: 1}
@@ -79,6 +81,7 @@ type blocks struct {
 	seen  int // entries
 	edge  edge
 	found []candidate
+	terms *termReader // nil until it is needed
 
 	began time.Time
 	each  time.Duration // that one of all matches would take
@@ -98,6 +101,19 @@ type candidate struct {
 
 // find says whether it was worth while; otherwise nothing is known.
 func (b *blocks) find() (done bool, err error) {
+	// As in stats: one state of the file, and no interruption at either end of it.
+	whole := context.WithoutCancel(b.ctx)
+	if _, err := b.conn.ExecContext(whole, "BEGIN"); err != nil {
+		return false, err
+	}
+	defer func() {
+		if b.terms != nil {
+			err = errors.Join(err, b.terms.close())
+		}
+		if _, end := b.conn.ExecContext(whole, "ROLLBACK"); err == nil {
+			err = end
+		}
+	}()
 	last, from := b.after()
 	spans := receivedIn(b.parts)
 	if b.newest {
@@ -276,28 +292,59 @@ func (b *blocks) match() error {
 		for n < len(left) && left[n].part == left[0].part {
 			n++
 		}
-		if n, err = b.some(ask, left[:n]); err != nil {
+		tree, simple := parseMatch(b.parts[left[0].part].match)
+		simple = simple && !b.arrival.again
+		known, err := 0, error(nil)
+		if !simple || b.arrival.gap >= 0 {
+			known, err = b.some(ask, left[:n], simple)
+		}
+		if err == nil && known < n && simple {
+			err = b.byTerms(tree, left[known:n])
+			known = n
+		}
+		if err != nil {
 			return err
 		}
-		left = left[n:]
+		left = left[known:]
 	}
 	b.cut()
 	return nil
 }
 
-// some asks for the first of a part's candidates, and returns of how many it knows.
-func (b *blocks) some(ask *sql.Stmt, left []candidate) (n int, err error) {
+// byTerms makes hits of those of a part's candidates that terms tell.
+func (b *blocks) byTerms(tree termNode, left []candidate) (err error) {
+	if b.terms == nil {
+		if b.terms, err = newTermReader(b.ctx, b.conn); err != nil {
+			return err
+		}
+	}
+	rows := make([]int64, len(left))
+	for i := range left {
+		rows[i] = left[i].row
+	}
+	is, err := b.terms.which(tree, rows)
+	for i := range is {
+		if is[i] {
+			b.hits = append(b.hits, left[i].doc)
+		}
+	}
+	return err
+}
+
+// some asks FTS5 for the first of a part's candidates, and returns of how many it knows: all, unless it takes long to
+// pass over the rows between them. Where the terms can tell the rest, it counts how long that took since the first.
+func (b *blocks) some(ask *sql.Stmt, left []candidate, simple bool) (n int, err error) {
 	asked := time.Now()
 	rows, err := ask.QueryContext(b.ctx, b.parts[left[0].part].match, left[0].row, left[len(left)-1].row)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var setup time.Duration
-	var passed time.Time // since when no row was wanted
-	for rows.Next() {
-		if setup == 0 {
-			setup = time.Since(asked)
+	var patience, passed time.Duration
+	var since time.Time // no row was wanted
+	for first := true; rows.Next(); first = false {
+		if first {
+			patience = time.Duration(b.arrival.gap * float64(time.Since(asked)))
 		}
 		var row int64
 		if err := rows.Scan(&row); err != nil {
@@ -312,11 +359,14 @@ func (b *blocks) some(ask *sql.Stmt, left []candidate) (n int, err error) {
 			if n++; n == len(left) {
 				return n, nil
 			}
-			passed = time.Time{}
-		case passed.IsZero():
-			passed = time.Now()
-		case time.Since(passed) > time.Duration(b.arrival.gap*float64(setup)):
-			return n, nil // those between are passed over by asking again
+			if simple && !since.IsZero() {
+				passed += time.Since(since)
+			}
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case passed+time.Since(since) > patience:
+			return n, nil
 		}
 	}
 	return len(left), rows.Err()

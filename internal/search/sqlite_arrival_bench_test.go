@@ -74,7 +74,7 @@ func benchmarkArrival(b *testing.B, backfill bool) {
 			{"-received_at of all", query.ReceivedNewestFirst, math.MaxInt64},
 		} {
 			b.Run(c.name+"/"+how.name, func(b *testing.B) {
-				x.SetArrival(how.few, 0.5, 1)
+				x.SetArrival(how.few, 1, 1, false)
 				began, n := cpuTime(), 0
 				for b.Loop() {
 					n++

@@ -18,14 +18,17 @@ var arrivalWays = []struct {
 	name       string
 	few        int64
 	share, gap float64
+	again      bool
 }{
-	{"blocks", 0, 1e9, 1},
-	{"blocks, each gap passed over", 0, 1e9, 0},
-	{"blocks, no gap passed over", 0, 1e9, 1e9},
-	{"blocks, then all", 0, 0, 1},
-	{"some, then blocks", 20, 1e9, 1},
-	{"some, then blocks, then all", 20, 0, 1},
-	{"all", math.MaxInt64, 1, 1},
+	{"blocks", 0, 1e9, 1, false},
+	{"blocks, terms behind each gap", 0, 1e9, 0, false},
+	{"blocks, terms alone", 0, 1e9, -1, false},
+	{"blocks, FTS5 again behind each gap", 0, 1e9, 0, true},
+	{"blocks, FTS5 once", 0, 1e9, 1e9, true},
+	{"blocks, then all", 0, 0, 1, false},
+	{"some, then blocks", 20, 1e9, 1, false},
+	{"some, then blocks, then all", 20, 0, 1, false},
+	{"all", math.MaxInt64, 1, 1, false},
 }
 
 // arrivals are entries whose received_at and timestamp have to do with each other in some way.
@@ -168,7 +171,7 @@ func askByArrival(t *testing.T, m *maker, x *search.SQLite, records []logentry.R
 	for range 2 {
 		w := pick(m, arrivalWays...)
 		t.Log(w.name)
-		x.SetArrival(w.few, w.share, w.gap)
+		x.SetArrival(w.few, w.share, w.gap, w.again)
 		if few && len(want) > 4*q.Limit {
 			pages(t, backend{Index: x}, slug, q, want[:4*q.Limit])
 		} else {
@@ -186,5 +189,22 @@ func pages(t *testing.T, x backend, slug string, q query.Query, want []query.Hit
 			t.Fatalf("page of %#v:\n got %v\nwant %v", q, page.Hits, want[:q.Limit])
 		}
 		q.After, want = &page.Hits[q.Limit-1].Position, want[q.Limit:]
+	}
+}
+
+// TestTermsTellWhatFTS5Finds asks for everything where FTS5 is not asked if terms can tell.
+func TestTermsTellWhatFTS5Finds(t *testing.T) {
+	for _, path := range []string{":memory:", filepath.Join(t.TempDir(), "search.db")} {
+		b := openSQLite(t, path, search.SQLiteConfig{})
+		b.Index.(*search.SQLite).SetArrival(0, 1e9, -1, false)
+		m := newMaker(90)
+		records := m.records(300)
+		for rest := records; len(rest) > 0; rest = rest[60:] {
+			mustAdd(t, b, rest[:60])
+		}
+		for n := range 150 {
+			q := query.Query{Where: m.node(&records[m.IntN(len(records))].Entry, n%4), Sort: pick(m, query.ReceivedNewestFirst, query.ReceivedOldestFirst), Limit: 1000}
+			walk(t, b, "acme", q, expected(records, "acme", q.Where, q.Sort))
+		}
 	}
 }
