@@ -153,14 +153,7 @@ func (k *Keys) Create(ctx context.Context, by Principal, t Tenant, r KeyRequest)
 }
 
 func (k *Keys) create(ctx context.Context, t Tenant, b keyBody) (Key, string, error) {
-	n := 0
-	k.held.each(func(_ string, h *heldKey) bool {
-		if h.principal.tenantID == t.ID() {
-			n++
-		}
-		return n < maxKeys
-	})
-	if n >= maxKeys {
+	if k.held.count(func(h *heldKey) bool { return h.principal.tenantID == t.ID() }, maxKeys) == maxKeys {
 		return Key{}, "", fault.New(fault.Conflict, "too_many_keys", "a tenant has at most 1,000 keys; remove some that are not used")
 	}
 	for {

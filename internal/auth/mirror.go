@@ -88,6 +88,17 @@ func (m *mirror[V]) each(f func(id string, v *V) bool) {
 	}
 }
 
+// count is how many of what is known is such, most at the most.
+func (m *mirror[V]) count(such func(v *V) bool, most int) (n int) {
+	m.each(func(_ string, v *V) bool {
+		if such(v) {
+			n++
+		}
+		return n < most
+	})
+	return n
+}
+
 // load reads all documents.
 func (m *mirror[V]) load(ctx context.Context) error {
 	for after := ""; ; {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"math"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,8 @@ const sessionKept = 24 * time.Hour
 
 const (
 	cookieBytes  = 32
-	sessionLooks = 20 // readings a second of sessions that are not known here: a browser comes at once after its sign-in, perhaps elsewhere
+	maxSessions  = 100 // of a credential, those that are kept behind their end among them
+	sessionLooks = 20  // readings a second of sessions that are not known here: a browser comes at once after its sign-in, perhaps elsewhere
 )
 
 // Sessions are what browsers have instead of a credential: a random cookie that stands for one. A session may do what the
@@ -110,11 +112,43 @@ func later(at *atomic.Int64, seconds int64) {
 	}
 }
 
-// Start opens a session of the principal and returns its cookie's value, which is kept nowhere. Kind Conflict, code
-// session_exists: the principal comes from a session.
+// makeRoom forgets a session of the same credential where there are as many as may be, one that has ended before one that was
+// used longest ago: each takes memory in every process, and whoever has one credential could make them without end.
+func (s *Sessions) makeRoom(ctx context.Context, p Principal) error {
+	n, oldest, used, now := 0, "", int64(math.MaxInt64), time.Now()
+	s.held.each(func(id string, h *heldSession) bool {
+		of := &h.principal
+		if of.KeyID != p.KeyID || of.TokenID != p.TokenID || p.KeyID == "" && p.TokenID == "" && of.Subject != p.Subject {
+			return true
+		}
+		n++
+		at := h.seen.Load()
+		if h.ended || h.over(now) {
+			at = 0
+		}
+		if at < used {
+			oldest, used = id, at
+		}
+		return true
+	})
+	if n < maxSessions {
+		return nil
+	}
+	if err := s.held.from.DeleteDocument(ctx, document.Session, oldest); err != nil && fault.KindOf(err) != fault.NotFound {
+		return fault.Wrap(err, "forget a session")
+	}
+	s.held.remove(oldest)
+	return nil
+}
+
+// Start opens a session of the principal and returns its cookie's value, which is kept nowhere. Of the 100 that a credential
+// may have at once the one that was used longest ago makes room. Kind Conflict, code session_exists: the principal comes from a session.
 func (s *Sessions) Start(ctx context.Context, p Principal) (cookie string, _ Session, err error) {
 	if p.SessionID != "" {
 		return "", Session{}, fault.New(fault.Conflict, "session_exists", "a session makes no session; send the token or key itself")
+	}
+	if err := s.makeRoom(ctx, p); err != nil {
+		return "", Session{}, err
 	}
 	value := make([]byte, cookieBytes)
 	_, _ = rand.Read(value) // never fails

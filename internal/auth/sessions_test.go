@@ -221,3 +221,45 @@ func TestRequestsElsewhereKeepASession(t *testing.T) {
 		}
 	})
 }
+
+func TestACredentialHasSoManySessionsAtTheMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		a := s.process(t)
+		other, _ := signedIn(t, a, 10*time.Hour)
+		first, by := signedIn(t, a, 10*time.Hour)
+		time.Sleep(time.Minute)
+		second, _, err := a.Sessions().Start(t.Context(), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, code := session(t, a, first); code != "" { // used later than the second
+			t.Fatal(code)
+		}
+		last := ""
+		for range maxSessions - 1 {
+			time.Sleep(time.Second)
+			if last, _, err = a.Sessions().Start(t.Context(), by); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, code := session(t, a, second); code != "session_invalid" {
+			t.Errorf("the one that was used longest ago: %q", code)
+		}
+		for name, cookie := range map[string]string{"the first": first, "the last": last, "another credential's": other} {
+			if _, code := session(t, a, cookie); code != "" {
+				t.Errorf("%s: %q", name, code)
+			}
+		}
+		n := 0
+		for _, d := range s.kept(document.Session) {
+			if !d.Deleted {
+				n++
+			}
+		}
+		if n != maxSessions+1 {
+			t.Errorf("%d are kept", n)
+		}
+	})
+}

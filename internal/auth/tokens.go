@@ -21,8 +21,9 @@ const (
 	defaultTTL  = 12 * time.Hour
 	maxSubject  = 200 // bytes
 	maxTokenID  = 128
-	maxTokenFor = 100 // tenants of a token
-	tokenLooks  = 0   // a revocation comes with the poll: a token that is not listed is not revoked
+	maxTokenFor = 100    // tenants of a token
+	maxTokens   = 10_000 // of a tenant alone that have not expired: each takes memory in every process
+	tokenLooks  = 0      // a revocation comes with the poll: a token that is not listed is not revoked
 	foreignMark = "x-"
 )
 
@@ -83,15 +84,18 @@ func endedFor(revoked, tenants []string) bool {
 		!slices.ContainsFunc(tenants, func(slug string) bool { return !slices.Contains(revoked, slug) }))
 }
 
-// heldToken is in memory of a token: who revoked it.
-type heldToken struct{ revokedFor []string }
+// heldToken is in memory of a token: who revoked it, and the internal id of the one tenant that it is for.
+type heldToken struct {
+	revokedFor []string
+	tenantID   string // empty: of several, of all, or nobody knows
+}
 
 func newTokens(cfg Config, from documents, lookup Lookup, log *zap.Logger) *Tokens {
 	return &Tokens{secret: cfg.Secret, named: claimNames{cfg.TenantsClaim, cfg.RolesClaim}, issuer: cfg.Issuer, audience: cfg.Audience, maxTTL: cfg.MaxTTL, leeway: cfg.Leeway, lookup: lookup,
 		held: newMirror(document.Token, from, tokenLooks, log, func(d document.Document, _ *heldToken) (*heldToken, error) {
 			var b tokenBody
 			err := json.Unmarshal(d.Body, &b)
-			return &heldToken{b.RevokedFor}, err
+			return &heldToken{b.RevokedFor, d.TenantID}, err
 		})}
 }
 
@@ -126,7 +130,7 @@ type TokenRequest struct {
 
 // Issue makes a token, never wider than who asks: tenants, roles, filter, networks, time. It returns it with its text, which
 // is kept nowhere. Kind Forbidden: insufficient_role, wider_than_issuer. Kind Invalid: something of the request is wrong. Kind Conflict,
-// code no_signing_secret: this server only checks tokens.
+// codes no_signing_secret: this server only checks tokens, too_many_tokens: the tenant has 10,000.
 func (t *Tokens) Issue(ctx context.Context, by Principal, r TokenRequest) (Token, string, error) {
 	now := time.Now().Truncate(time.Second)
 	if r.Subject == "" {
@@ -152,6 +156,9 @@ func (t *Tokens) Issue(ctx context.Context, by Principal, r TokenRequest) (Token
 	s, err := by.scope.narrowed(r.Filter)
 	if err != nil {
 		return Token{}, "", err
+	}
+	if tenantID != "" && t.held.count(func(h *heldToken) bool { return h.tenantID == tenantID }, maxTokens) == maxTokens {
+		return Token{}, "", fault.New(fault.Conflict, "too_many_tokens", "the tenant has 10,000 tokens that have not expired; ask for a shorter ttl, or use an API key")
 	}
 	b := tokenBody{Subject: r.Subject, Issuer: by.Subject, Tenants: r.Tenants, Roles: r.Roles, Filter: s.String(), CreatedAt: now.UTC(), ExpiresAt: now.Add(ttl).UTC()}
 	id := rand.Text()

@@ -253,3 +253,28 @@ func TestAChangeIsSeenAmongMany(t *testing.T) {
 		}
 	})
 }
+
+func TestATenantHasSoManyTokensAtTheMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		for i := range maxTokens - 1 {
+			d := document.Document{Kind: document.Token, ID: fmt.Sprint(i), TenantID: acme.id, Body: []byte(`{"tenants":["acme"]}`), ExpiresAt: time.Now().Add(3 * time.Second)}
+			if _, err := s.CreateDocument(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := s.still(t)
+		ask := func(tenants ...string) string {
+			_, _, err := a.Tokens().Issue(t.Context(), adminOf("acme", "zeta"), TokenRequest{Tenants: tenants, Roles: []string{"reader"}, TTL: 3 * time.Hour})
+			return codeOf(err)
+		}
+		if last, more, others := ask("acme"), ask("acme"), ask("zeta")+ask("acme", "zeta"); last != "" || more != "too_many_tokens" || others != "" {
+			t.Errorf("the last one %q, one more %q, of others %q", last, more, others)
+		}
+		time.Sleep(10 * time.Second)
+		a.Tokens().held.prune()
+		if code := ask("acme"); code != "" {
+			t.Errorf("when they have expired: %q", code)
+		}
+	})
+}
