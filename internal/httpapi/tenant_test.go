@@ -196,7 +196,7 @@ func TestATenantOfTheSameSlugIsNothingToCredentialsOfTheOneBefore(t *testing.T) 
 	}
 	(&browser{w: w}).signIn(t, both)
 	for _, e := range notes.events {
-		if e.tenantID == other.ID && e.Who.Subject == "test" && e.Action != audit.Create {
+		if e.tenantID == other.ID && e.Subject == "test" && e.Action != audit.Create {
 			t.Errorf("it is noted in its log: %+v", e.Event)
 		}
 	}
