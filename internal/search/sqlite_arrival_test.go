@@ -115,6 +115,7 @@ func (m *maker) byArrivalWhere(records []logentry.Record) query.Node {
 }
 
 func TestEveryWayOfReadingByArrivalFindsTheSame(t *testing.T) {
+	slow(t)
 	for n, a := range arrivals {
 		t.Run(a.name, func(t *testing.T) {
 			m := newMaker(80 + uint64(n))
@@ -194,6 +195,7 @@ func pages(t *testing.T, x backend, slug string, q query.Query, want []query.Hit
 
 // TestTermsTellWhatFTS5Finds asks for everything where FTS5 is not asked if terms can tell.
 func TestTermsTellWhatFTS5Finds(t *testing.T) {
+	slow(t)
 	for _, path := range []string{":memory:", filepath.Join(t.TempDir(), "search.db")} {
 		b := openSQLite(t, path, search.SQLiteConfig{})
 		b.Index.(*search.SQLite).SetArrival(0, 1e9, -1, false)
