@@ -22,7 +22,7 @@ const (
 	maxSubject  = 200 // bytes
 	maxTokenID  = 128
 	maxTokenFor = 100    // tenants of a token
-	maxTokens   = 10_000 // of a tenant alone that have not expired: each takes memory in every process
+	maxTokens   = 10_000 // of a tenant that have not expired, issued here or revoked unseen: each takes memory in every process
 	tokenLooks  = 0      // a revocation comes with the poll: a token that is not listed is not revoked
 	foreignMark = "x-"
 )
@@ -264,7 +264,8 @@ func shownTo(ctx context.Context, by Principal) func(d document.Document) (Token
 
 // Revoke ends a token, by its jti: one that was issued here, by `ocelot token` or by somebody else. It ends tokens for the
 // principal's tenants only, and is the same for a jti that nobody has: Tokens can't know them all. Kind Forbidden, code
-// insufficient_role: it takes an admin, or the token itself.
+// insufficient_role: it takes an admin, or the token itself. Kind Conflict, code too_many_revocations: the tenant has revoked
+// 10,000 that were not issued here.
 func (t *Tokens) Revoke(ctx context.Context, by Principal, jti string) error {
 	if jti == "" {
 		return fault.New(fault.NotFound, "not_found", "there is no such token")
@@ -306,6 +307,11 @@ func (t *Tokens) Revoke(ctx context.Context, by Principal, jti string) error {
 		}
 		if fault.KindOf(err) != fault.NotFound {
 			return fault.Wrap(err, "revoke a token")
+		}
+		if !by.all() && by.TokenID != id && t.held.count(func(h *heldToken) bool {
+			return h.tenantID == "" && slices.ContainsFunc(tenants, func(slug string) bool { return slices.Contains(h.revokedFor, slug) })
+		}, maxTokens) == maxTokens {
+			return fault.New(fault.Conflict, "too_many_revocations", "the tenant has revoked 10,000 tokens that were not issued here and may not have expired; whoever runs the service can revoke more")
 		}
 		var b tokenBody
 		revoke(&b)

@@ -278,3 +278,37 @@ func TestATenantHasSoManyTokensAtTheMost(t *testing.T) {
 		}
 	})
 }
+
+func TestATenantRevokesSoManyUnseenTokensAtTheMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		for i := range maxTokens {
+			d := document.Document{Kind: document.Token, ID: fmt.Sprint(i), Body: []byte(`{"revoked_for":["acme"]}`), ExpiresAt: time.Now().Add(time.Hour)}
+			if _, err := s.CreateDocument(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := s.still(t)
+		issued, _, err := a.Tokens().Issue(t.Context(), adminOf("acme"), TokenRequest{Tenants: []string{"acme"}, Roles: []string{"reader"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range map[string]struct {
+			by   Principal
+			jti  string
+			want string
+		}{
+			"another one":              {adminOf("acme"), "unseen", "too_many_revocations"},
+			"of several tenants":       {adminOf("acme", "zeta"), "unseen", "too_many_revocations"},
+			"one of them again":        {adminOf("acme"), "7", ""},
+			"one that was issued here": {adminOf("acme"), issued.ID, ""},
+			"of another tenant":        {adminOf("zeta"), "elsewhere", ""},
+			"by who runs the service":  {adminOf("*"), "any", ""},
+			"by the token itself":      {Principal{Subject: "ada", tenants: []string{"acme"}, TokenID: "own"}, "own", ""},
+		} {
+			if code := codeOf(a.Tokens().Revoke(t.Context(), c.by, c.jti)); code != c.want {
+				t.Errorf("%s: %q, want %q", name, code, c.want)
+			}
+		}
+	})
+}
