@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	maxAge      = 3 * time.Second // of the list; with the time of one reading a tenant that changed elsewhere looks as it was for 5 s at most
-	missPause   = time.Second     // between two readings because of slugs that are not there
+	maxAge      = 2900 * time.Millisecond // of the list; with the time of one reading a tenant that changed elsewhere looks as it was for less than 5 s
+	missPause   = time.Second             // between two readings because of slugs that are not there
 	readTimeout = 2 * time.Second
 )
 
