@@ -96,6 +96,7 @@ func testStore(t *testing.T, open func(t *testing.T) store.Store) {
 		{"a tenant is purged in parts, and nothing of another's", testPurge},
 		{"what is old of a tenant is purged in parts, and nothing younger", testPurgeOld},
 		{"a document is changed by who saw its version, and deleted", testDocuments},
+		{"a list has no document that is being deleted", testDocumentsWhileDeleted},
 		{"documents are listed by id, a tenant's own", testDocumentLists},
 		{"a document that has expired is found by no read", testDocumentsExpire},
 		{"changes of documents are found by their time, deletions too", testDocumentChanges},

@@ -42,6 +42,47 @@ func idsOfDocuments(all []document.Document) string {
 	return b.String()
 }
 
+// testDocumentsWhileDeleted lists documents while others come and go: what is listed is there, with its body.
+func testDocumentsWhileDeleted(t *testing.T, s store.Store) {
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for i := range 4 {
+		writers.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				d := document.Document{Kind: document.View, ID: fmt.Sprintf("%d-%d", i, n), TenantID: "a", Body: []byte(`{}`)}
+				if _, err := s.CreateDocument(t.Context(), d); err != nil {
+					t.Error(err)
+				}
+				if err := s.DeleteDocument(t.Context(), document.View, d.ID); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 300 {
+		all, err := s.Documents(t.Context(), document.View, "a", "", 100)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, d := range all {
+			if d.Deleted || string(d.Body) != `{}` {
+				t.Errorf("%+v is listed", d)
+			}
+		}
+		changed, err := s.DocumentChanges(t.Context(), document.View, time.Now().Add(-time.Second), 500)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, d := range changed {
+			if !d.Deleted && string(d.Body) != `{}` {
+				t.Errorf("%+v is said to be there", d)
+			}
+		}
+	}
+	stop()
+	writers.Wait()
+}
+
 func testDocuments(t *testing.T, s store.Store) {
 	body := []byte(`{"name":"\u0000 $literal ü","n":1.0}`)
 	before := time.Now().Add(-time.Minute)

@@ -35,11 +35,14 @@ func (d *mongoDocument) document(kind document.Kind) document.Document {
 	return out
 }
 
-// Conditions by the server's clock. A field that is absent counts as less than any time, so its type is asked too.
+// Conditions by the server's clock, which says when a command began: what was deleted since is known by having no body.
+// A field that is absent counts as less than any time, so its type is asked too.
 var (
 	mongoGone = bson.D{{Key: "$and", Value: bson.A{
 		bson.D{{Key: "$eq", Value: bson.A{bson.D{{Key: "$type", Value: "$expires_at"}}, "date"}}},
-		bson.D{{Key: "$lte", Value: bson.A{"$expires_at", "$$NOW"}}}}}}
+		bson.D{{Key: "$or", Value: bson.A{
+			bson.D{{Key: "$lte", Value: bson.A{"$expires_at", "$$NOW"}}},
+			bson.D{{Key: "$and", Value: bson.A{bson.D{{Key: "$eq", Value: bson.A{"$body", nil}}}, bson.D{{Key: "$lte", Value: bson.A{"$expires_at", "$changed_at"}}}}}}}}}}}}
 	mongoThere = bson.D{{Key: "$and", Value: bson.A{
 		bson.D{{Key: "$ne", Value: bson.A{bson.D{{Key: "$type", Value: "$version"}}, "missing"}}},
 		bson.D{{Key: "$not", Value: bson.A{mongoGone}}}}}}

@@ -13,7 +13,10 @@ import (
 // expires_at is 0 for never. One that was deleted expired at that moment and has no body.
 const documentColumns = "id, tenant, body, version, changed_at, expires_at"
 
-// scanDocument reads a row. What had expired by now, in milliseconds, is a tombstone.
+// documentThere finds what is there at a time in milliseconds. What was deleted after that is not, though its end is later.
+const documentThere = "(expires_at=0 OR expires_at>?) AND NOT (body IS NULL AND expires_at BETWEEN 1 AND changed_at)"
+
+// scanDocument reads a row. What had expired by now, in milliseconds, or was deleted since, is a tombstone.
 func scanDocument(rows *sql.Rows, kind document.Kind, now int64) (document.Document, error) {
 	d := document.Document{Kind: kind}
 	var changed, expires int64
@@ -21,7 +24,7 @@ func scanDocument(rows *sql.Rows, kind document.Kind, now int64) (document.Docum
 		return d, err
 	}
 	d.ChangedAt, d.ExpiresAt = fromMilli(changed), fromMilli(expires)
-	if expires != 0 && expires <= now {
+	if expires != 0 && (expires <= now || d.Body == nil && expires <= changed) {
 		d.Deleted, d.Body = true, nil
 	}
 	return d, nil
@@ -137,7 +140,7 @@ func (s *SQLite) DeleteDocument(ctx context.Context, kind document.Kind, id stri
 // Document returns one.
 func (s *SQLite) Document(ctx context.Context, kind document.Kind, id string) (document.Document, error) {
 	now := time.Now().UnixMilli()
-	all, err := s.documents(ctx, kind, now, "read a document", "WHERE kind=? AND id=? AND (expires_at=0 OR expires_at>?)", string(kind), id, now)
+	all, err := s.documents(ctx, kind, now, "read a document", "WHERE kind=? AND id=? AND "+documentThere, string(kind), id, now)
 	if err != nil {
 		return document.Document{}, err
 	}
@@ -151,10 +154,10 @@ func (s *SQLite) Document(ctx context.Context, kind document.Kind, id string) (d
 func (s *SQLite) Documents(ctx context.Context, kind document.Kind, tenantID, after string, max int) ([]document.Document, error) {
 	now := time.Now().UnixMilli()
 	if tenantID == "" {
-		return s.documents(ctx, kind, now, "list documents", "WHERE kind=? AND id>? AND (expires_at=0 OR expires_at>?) ORDER BY id LIMIT ?",
+		return s.documents(ctx, kind, now, "list documents", "WHERE kind=? AND id>? AND "+documentThere+" ORDER BY id LIMIT ?",
 			string(kind), after, now, limit(max))
 	}
-	return s.documents(ctx, kind, now, "list documents", "WHERE kind=? AND tenant=? AND id>? AND (expires_at=0 OR expires_at>?) ORDER BY id LIMIT ?",
+	return s.documents(ctx, kind, now, "list documents", "WHERE kind=? AND tenant=? AND id>? AND "+documentThere+" ORDER BY id LIMIT ?",
 		string(kind), tenantID, after, now, limit(max))
 }
 
