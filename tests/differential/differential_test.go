@@ -455,7 +455,7 @@ func (w *twins) someIDs(tenant string, n int) (ids []string) {
 // outOfReach are the answers that cannot be had from a service that is well, has no provider of identities, signs its
 // tokens, and is asked from its own machine.
 var outOfReach = []string{" 408", " 429", " 503", " 504", " 507", "/api/v1/session/oidc 303", "/api/v1/session/oidc 403", "/callback 303", "/callback 400", "/callback 403", "POST /api/v1/session 403",
-	"POST /api/v1/tenants/{id}/keys 409", "POST /api/v1/tokens 409", "PATCH /api/v1/tenants/{id} 409", "DELETE /api/v1/tenants/{id} 409",
+	"POST /api/v1/tenants/{id}/keys 409", "POST /api/v1/tokens 409", "DELETE /api/v1/tokens/{jti} 409", "PATCH /api/v1/tenants/{id} 409", "DELETE /api/v1/tenants/{id} 409",
 	"POST /api/v1/views 409", "PATCH /api/v1/views/{id} 409", "HEAD /api/v1/docs 200", "HEAD /api/v1/docs 400",
 	"/logs/stream 101", "/logs/stream 200"} // which have no end: they are followed in internal/httpapi
 
