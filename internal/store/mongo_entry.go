@@ -122,6 +122,39 @@ func mongoIDOf(doc bson.Raw) (id logentry.ID, ok bool) {
 	return logentry.ID(data), true
 }
 
+// mongoParts are what a document says of its record. The bytes are the document's.
+type mongoParts struct {
+	commit       int64
+	tenant, json []byte
+}
+
+// mongoPartsOf goes over a document once: to look up each of its elements goes over it as often.
+func mongoPartsOf(doc bson.Raw) (p mongoParts, ok bool) {
+	const header = 4 // the length
+	if len(doc) < header {
+		return p, false
+	}
+	for rest := []byte(doc[header:]); p.json == nil; {
+		var e bsoncore.Element
+		if e, rest, ok = bsoncore.ReadElement(rest); !ok {
+			return p, false
+		}
+		switch string(e.KeyBytes()) {
+		case mongoCommit:
+			p.commit, _ = e.Value().Int64OK()
+		case mongoTenant:
+			if text := e.Value(); text.Type == bsoncore.TypeString {
+				p.tenant = text.Data[header : len(text.Data)-1]
+			}
+		case mongoJSON:
+			if _, p.json, ok = e.Value().BinaryOK(); !ok {
+				return p, false
+			}
+		}
+	}
+	return p, p.tenant != nil && p.json != nil
+}
+
 // mongoRecord reads the record of a document, with memory of its own.
 func mongoRecord(doc bson.Raw) (logentry.Record, error) {
 	return mongoRecordIn(bytes.Clone(doc))

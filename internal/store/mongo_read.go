@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/ocelot-log/ocelot/internal/auth"
@@ -11,6 +12,7 @@ import (
 	"github.com/ocelot-log/ocelot/pkg/logentry"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 )
 
 const (
@@ -59,48 +61,63 @@ func (m *Mongo) GetMany(ctx context.Context, t auth.Tenant, ids []logentry.ID) (
 	return append(records, rest...), nil
 }
 
+// usualRecord is about how many bytes the JSON of a record has.
+const usualRecord = 1 << 10
+
 // recordsByID returns the records of ids in their order, those of one tenant and of one commit only where
 // these are given.
 func (m *Mongo) recordsByID(ctx context.Context, ids []logentry.ID, tenantID string, commit int64) ([]logentry.Record, error) {
-	found := make(map[logentry.ID]logentry.Record, len(ids))
-	err := m.eachByID(ctx, ids, tenantID, func(id logentry.ID, doc bson.Raw) error {
-		if number, ok := doc.Lookup(mongoCommit).Int64OK(); commit != 0 && (!ok || number != commit) {
+	var (
+		lines   = make([]byte, 0, usualRecord*len(ids)) // of all that is found, which are read at once
+		tenants = make([]string, 0, len(ids))
+		places  = make(map[logentry.ID]int, len(ids)) // among the lines
+	)
+	err := m.eachByID(ctx, ids, func(id logentry.ID, doc bson.Raw) error {
+		d, ok := mongoPartsOf(doc)
+		if !ok {
+			return errMongoRecord
+		}
+		if commit != 0 && d.commit != commit || tenantID != "" && string(d.tenant) != tenantID {
 			return nil
 		}
-		r, err := mongoRecord(doc)
-		found[id] = r
-		return err
+		tenant := tenantID
+		if tenant == "" {
+			tenant = string(d.tenant)
+		}
+		places[id] = len(tenants)
+		tenants = append(tenants, tenant)
+		lines = append(append(lines, d.json...), '\n')
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	found, err := logentry.ParseRecords(lines, len(tenants))
+	if err != nil {
+		return nil, errMongoRecord
+	}
 	records := make([]logentry.Record, 0, len(found))
-	taken := make(map[logentry.ID]bool, len(found))
 	for _, id := range ids {
-		r, ok := found[id]
+		at, ok := places[id]
 		if !ok {
 			continue
 		}
-		if taken[id] { // each has bytes of its own
+		r := found[at]
+		if r.TenantID != "" { // an id that is asked for again: each has bytes of its own
 			r.JSON = slices.Clone(r.JSON)
 		}
-		taken[id] = true
+		r.TenantID, found[at].TenantID = tenants[at], tenants[at]
 		records = append(records, r)
 	}
 	return records, nil
 }
 
-// eachByID calls fn with each document of ids that there is, of one tenant only where it is given. The
-// document is valid until fn returns.
-func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, tenantID string, fn func(logentry.ID, bson.Raw) error) error {
+// eachByID calls fn with each document of ids that there is, whole: to choose among its elements takes the server
+// longer than to send them. The document is valid until fn returns.
+func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, fn func(logentry.ID, bson.Raw) error) error {
 	for part := range slices.Chunk(ids, mongoIDsAtOnce) {
-		where := withIDs(part)
-		if tenantID != "" {
-			where = append(where, bson.E{Key: mongoTenant, Value: tenantID})
-		}
-		show := bson.D{{Key: mongoCommit, Value: 1}, {Key: mongoTenant, Value: 1}, {Key: mongoJSON, Value: 1}}
 		// A batch that is just filled leaves the cursor open, and another call to ask whether there is more.
-		err := m.each(ctx, mongoEntries, where, options.Find().SetProjection(show).SetBatchSize(int32(len(part))+1), func(doc bson.Raw) error {
+		err := m.each(ctx, mongoEntries, withIDs(part), options.Find().SetBatchSize(int32(len(part))+1), func(doc bson.Raw) error {
 			id, ok := mongoIDOf(doc)
 			if !ok {
 				return errMongoRecord
@@ -116,11 +133,12 @@ func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, tenantID string
 
 // withIDs finds the documents of ids.
 func withIDs(ids []logentry.ID) bson.D {
-	in := make(bson.A, len(ids))
+	start, in := bsoncore.AppendArrayStart(make([]byte, 0, 32*len(ids)+8))
 	for i := range ids {
-		in[i] = mongoBinary(ids[i])
+		in = bsoncore.AppendBinaryElement(in, strconv.Itoa(i), uuidSubtype, ids[i][:])
 	}
-	return bson.D{{Key: mongoID, Value: bson.D{{Key: "$in", Value: in}}}}
+	in, _ = bsoncore.AppendArrayEnd(in, start)
+	return bson.D{{Key: mongoID, Value: bson.D{{Key: "$in", Value: bson.RawValue{Type: bson.TypeArray, Value: in}}}}}
 }
 
 // each calls fn with each document that is found, until there are no more or fn fails.

@@ -104,5 +104,8 @@ func (id ID) AppendText(b []byte) []byte {
 	return hex.AppendEncode(b, id[10:16])
 }
 
+// Version is that of the UUID: 7 was made at random and is never made again, 8 was made of a key.
+func (id ID) Version() int { return int(id[6] >> 4) }
+
 // IsZero tells an id that was never made.
 func (id ID) IsZero() bool { return id == ID{} }
