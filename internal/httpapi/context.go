@@ -126,7 +126,7 @@ func (s *Server) side(ctx context.Context, k *call, q query.Query, sort query.So
 	q.Sort, q.Limit = sort, n
 	page, source, err := s.find(ctx, k.tenant, q)
 	if err == nil {
-		found, err = s.entries(ctx, k.tenant, page)
+		found, err = s.entries(ctx, k.tenant, page, source)
 	}
 	return found, page.More, source, err
 }

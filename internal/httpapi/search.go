@@ -93,7 +93,7 @@ func (s *Server) pageOf(k *call, q *query.Query, params query.Params) (found fou
 	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.SearchTimeout)
 	defer cancel()
 	if found.Page, found.source, err = s.find(ctx, k.tenant, *q); err == nil {
-		found.records, err = s.entries(ctx, k.tenant, found.Page)
+		found.records, err = s.entries(ctx, k.tenant, found.Page, found.source)
 	}
 	if err != nil {
 		return found, inTime(ctx, err, "search")
@@ -116,7 +116,7 @@ func (s *Server) find(ctx context.Context, t auth.Tenant, q query.Query) (query.
 }
 
 // entries are the records of a page's hits, in their order. One that the record does not have any more is left out.
-func (s *Server) entries(ctx context.Context, t auth.Tenant, page query.Page) ([]logentry.Record, error) {
+func (s *Server) entries(ctx context.Context, t auth.Tenant, page query.Page, source string) ([]logentry.Record, error) {
 	if len(page.Hits) == 0 {
 		return nil, nil
 	}
@@ -124,7 +124,10 @@ func (s *Server) entries(ctx context.Context, t auth.Tenant, page query.Page) ([
 	for i, hit := range page.Hits {
 		ids[i] = hit.ID
 	}
-	return s.reading.Store.GetMany(ctx, t, ids)
+	if source != "index" {
+		return s.reading.Store.GetMany(ctx, t, ids)
+	}
+	return s.recalled(ctx, t, ids)
 }
 
 // getLog answers one entry. One that is another tenant's is as absent as one that is not there.

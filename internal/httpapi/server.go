@@ -110,6 +110,7 @@ type Server struct {
 	reading  Reading
 	tel      telemetry.Telemetry
 	log      *zap.Logger // at most a few of a kind each second
+	recall   recall
 	budget   budget
 	exports  quota
 	streams  streamCount

@@ -178,10 +178,10 @@ func (s *Server) newest(k *call, q query.Query) ([]logentry.Record, error) {
 	q.Sort, q.Limit, q.Total = query.NewestFirst, sampled, query.TotalNone
 	ctx, cancel := context.WithTimeout(k.Request.Context(), s.cfg.SearchTimeout)
 	defer cancel()
-	page, _, err := s.find(ctx, k.tenant, q)
+	page, source, err := s.find(ctx, k.tenant, q)
 	var found []logentry.Record
 	if err == nil {
-		found, err = s.entries(ctx, k.tenant, page)
+		found, err = s.entries(ctx, k.tenant, page, source)
 	}
 	return found, inTime(ctx, err, "look into the newest entries")
 }

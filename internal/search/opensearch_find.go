@@ -67,6 +67,7 @@ func (o *OpenSearch) Search(ctx context.Context, t auth.Tenant, q query.Query) (
 	}
 	hits := f.Hits.Hits
 	page.More = len(hits) > q.Limit
+	page.Hits = make([]query.Hit, 0, min(len(hits), q.Limit))
 	for _, h := range hits[:min(len(hits), q.Limit)] {
 		if len(h.Sort) != 3 {
 			return query.Page{}, fault.New(fault.Internal, "opensearch_answer", "a hit without its place")

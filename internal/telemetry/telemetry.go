@@ -56,6 +56,7 @@ type Metrics struct {
 	RequestSeconds *prometheus.HistogramVec // route
 	RequestBytes   *prometheus.HistogramVec // route; inflated body
 	Panics         prometheus.Counter
+	PageEntries    *prometheus.CounterVec // from: memory, record
 	// ingest
 	AcceptedEntries prometheus.Counter
 	AcceptedBytes   prometheus.Counter     // of the entries' JSON
@@ -132,6 +133,7 @@ func NewMetrics() *Metrics {
 		Requests:        counters("http_requests_total", "Requests answered.", "route", "method", "status"),
 		RequestSeconds:  histograms("http_request_seconds", "From the request's first byte to the answer's last.", seconds, "route"),
 		RequestBytes:    histograms("http_request_bytes", "Size of request bodies, inflated.", bytes, "route"),
+		PageEntries:     counters("page_entries_total", "Entries of pages, by where they were read: memory, record.", "from"),
 		Panics:          counter("panics_total", "Panics caught; each is a bug."),
 		AcceptedEntries: counter("accepted_entries_total", "Entries acknowledged with 202."),
 		AcceptedBytes:   counter("accepted_bytes_total", "Bytes of the acknowledged entries' JSON."),

@@ -128,10 +128,34 @@ func newAnalyst(b *testing.B, kind string) *analyst {
 	return a
 }
 
+var (
+	askedServices   = []string{"checkout", "payments", "catalog", "gateway"}
+	askedSeverities = []string{"INFO", "WARNING", "ERROR"}
+	askedWords      = []string{"order", "invoice", "customer", "shipment", "rejected", "retried"}
+)
+
 // page is a question for two filters and a word.
 func (a *analyst) page() string {
-	return "/api/v1/logs?limit=50&service=" + pickOf("checkout", "payments", "catalog", "gateway") + "&severity=" + pickOf("INFO", "WARNING", "ERROR") +
-		"&search=" + pickOf("order", "invoice", "customer", "shipment", "rejected", "retried")
+	return pageOf(pickOf(askedServices...), pickOf(askedSeverities...), pickOf(askedWords...))
+}
+
+func pageOf(service, severity, word string) string {
+	return "/api/v1/logs?limit=50&service=" + service + "&severity=" + severity + "&search=" + word
+}
+
+// pages are all questions of page to all tenants, in any order.
+func (a *analyst) pages() (all [][2]string) { // slug, path
+	for _, slug := range a.tenants {
+		for _, s := range askedServices {
+			for _, severity := range askedSeverities {
+				for _, word := range askedWords {
+					all = append(all, [2]string{slug, pageOf(s, severity, word)})
+				}
+			}
+		}
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
 }
 
 // stats is a question for what the explorer of the product shows at once.
@@ -259,9 +283,11 @@ func (a *analyst) cursor(b *testing.B, slug string) time.Duration {
 	return took
 }
 
-// overhead asks for pages through an API before whose OpenSearch stands a proxy that writes down what it is asked, and then
-// in turns asks the API, and the server itself with the same bytes. The page's entries come from MongoDB then: that is
-// measured too.
+// overhead asks for pages through an API before whose OpenSearch stands a proxy that writes down what it is asked, and then,
+// in any order, another API, and the server itself with the same bytes. The page's entries come from MongoDB then: that is
+// measured too. The same question once more finds them in the memory of the API: that is the page that was seen. What the
+// API asks for are places of entries only; beside it stands the same question for the entries that OpenSearch holds,
+// which is how one would ask it by hand for a page.
 func (a *analyst) overhead(b *testing.B) {
 	target, err := url.Parse(a.s.Servers.OpenSearch)
 	if err != nil {
@@ -293,9 +319,11 @@ func (a *analyst) overhead(b *testing.B) {
 		return err == nil && n == 0, fmt.Sprint(n, " merges under way, ", err)
 	})
 	raw := &http.Client{Transport: &http.Transport{DisableCompression: true}}
-	var ours, theirs, record []time.Duration
+	var ours, theirs, whole, seen, record []time.Duration
+	pages := a.pages() // 1,440, so that none was seen before in as many turns
 	for b.Loop() {
-		path, c := a.page(), a.clients[pickOf(a.tenants...)]
+		page := pages[len(ours)%len(pages)]
+		path, c := page[1], a.clients[page[0]]
 		mu.Lock()
 		all = nil
 		mu.Unlock()
@@ -309,7 +337,7 @@ func (a *analyst) overhead(b *testing.B) {
 		if len(requests) == 0 {
 			b.Fatal("the index was not asked")
 		}
-		direct := func() time.Duration {
+		direct := func(requests []asked) time.Duration {
 			began := time.Now()
 			for _, r := range requests {
 				if err := again(b.Context(), raw, a.s.Servers.OpenSearch+r.uri, r.method, r.header, r.body); err != nil {
@@ -326,22 +354,42 @@ func (a *analyst) overhead(b *testing.B) {
 			return time.Since(began)
 		}
 		record = append(record, a.documents(b, res.Body))
-		if len(ours)%2 == 0 {
-			theirs = append(theirs, direct())
-			ours = append(ours, through())
-		} else {
-			ours = append(ours, through())
-			theirs = append(theirs, direct())
+		entries := make([]asked, len(requests))
+		for i, r := range requests {
+			body := bytes.Replace(r.body, []byte(`,"_source":false,"stored_fields":"_none_"`), nil, 1)
+			uri, _, _ := strings.Cut(r.uri, "?")
+			if entries[i] = (asked{r.method, uri, r.header, body}); len(body) == len(r.body) {
+				b.Fatal("the API asks in another way than this knows: ", string(r.body))
+			}
 		}
+		direct(entries)
+		for _, turn := range rand.Perm(3) {
+			switch turn {
+			case 0:
+				ours = append(ours, through())
+			case 1:
+				theirs = append(theirs, direct(requests))
+			case 2:
+				whole = append(whole, direct(entries))
+			}
+		}
+		seen = append(seen, through())
 	}
-	more := make([]time.Duration, len(ours))
-	for i := range ours {
-		more[i] = ours[i] - theirs[i]
+	over := func(page, raw []time.Duration) []time.Duration {
+		more := make([]time.Duration, len(page))
+		for i := range page {
+			more[i] = page[i] - raw[i]
+		}
+		return more
 	}
-	report(b, "api-", ours)
-	report(b, "raw-", theirs)
-	report(b, "overhead-", more)
-	report(b, "record-", record)
+	reports := []struct {
+		name string
+		took []time.Duration
+	}{{"overhead-", over(ours, theirs)}, {"seen-overhead-", over(seen, theirs)}, {"over-entries-", over(ours, whole)},
+		{"api-", ours}, {"raw-", theirs}, {"raw-entries-", whole}, {"record-", record}}
+	for _, r := range reports { // which sorts
+		report(b, r.name, r.took)
+	}
 }
 
 // documents reads the documents of a page from MongoDB.
