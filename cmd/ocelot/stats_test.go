@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,5 +62,81 @@ func TestStatsPrintTheAnswerElsewhere(t *testing.T) {
 	}
 	if err := stats(t.Context(), server, url.Values{"facets": {"tenant"}}, 0, &out); err == nil || !strings.Contains(err.Error(), "the fields whose values are counted") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestStatsPrintMetricsAsATable(t *testing.T) {
+	of := func(label, rest string) string {
+		return label + `"count":3,"sum":1234567.5,"min":-1200,"max":1234000,"avg":411522.5,"p50":0.00012345,"p95":1.5e18,"p99":7.0004` + rest
+	}
+	const none = `"count":0,"sum":null,"min":null,"max":null,"avg":null,"p50":null,"p95":null,"p99":null`
+	for name, c := range map[string]struct {
+		metrics, by, answer string
+		width               int
+		want                string
+	}{
+		"each is printed once": {
+			"metadata.b,metadata.a.c,metadata.b", "", `"metadata.b":{` + of("", "") + `},"metadata.a.c":{` + none + `}`, 100, `2 entries
+
+metadata.b
+         COUNT          SUM     MIN        MAX        AVG        P50      P95  P99
+  (all)      3  1,234,567.5  -1,200  1,234,000  411,522.5  0.0001234  1.5e+18    7
+
+metadata.a.c
+         COUNT  SUM  MIN  MAX  AVG  P50  P95  P99
+  (all)      0    -    -    -    -    -    -    -
+`},
+		"groups stand below all, safe and cut": {
+			"metadata.b", "service", `"metadata.b":{` + of("", `,"groups":[{"value":"a\u001b[2Jand more",`+of("", "}]}")), 86, `2 entries
+
+metadata.b
+  SERVICE     COUNT          SUM     MIN        MAX        AVG        P50      P95  P99
+  (all)           3  1,234,567.5  -1,200  1,234,000  411,522.5  0.0001234  1.5e+18    7
+  a\x1b[2Ja…      3  1,234,567.5  -1,200  1,234,000  411,522.5  0.0001234  1.5e+18    7
+`},
+		"of no numbers there are no groups": {
+			"metadata.b", "service", `"metadata.b":{` + none + `,"groups":[]}`, 90, `2 entries
+
+metadata.b
+  SERVICE  COUNT  SUM  MIN  MAX  AVG  P50  P95  P99
+  (all)        0    -    -    -    -    -    -    -
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, `{"data":{"total":2,"relation":"eq","metrics":{`+c.answer+`}},"meta":{"took_ms":1,"source":"index"}}`)
+			}))
+			defer server.Close()
+			params := url.Values{"metrics": {c.metrics}}
+			if c.by != "" {
+				params.Set("group_by", c.by)
+			}
+			var out strings.Builder
+			if err := stats(t.Context(), &client{URL: server.URL, Token: "x", HTTP: server.Client()}, params, c.width, &out); err != nil {
+				t.Fatal(err)
+			}
+			if out.String() != c.want {
+				t.Errorf("%s\nwant\n%s", out.String(), c.want)
+			}
+		})
+	}
+}
+
+func TestStatsAskForWhatTheFlagsName(t *testing.T) {
+	server, asked := countingService(t)
+	for _, flags := range [][]string{{"--metrics", "metadata.a,metadata.b", "--group-by", "service"}, {}} {
+		cmd := newRootCmd()
+		cmd.SetOut(io.Discard)
+		cmd.SetArgs(append([]string{"stats", "--url", server.URL, "--token", "x"}, flags...))
+		if err := cmd.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var want [2][]string
+		if len(flags) > 0 {
+			want = [2][]string{{"metadata.a,metadata.b"}, {"service"}}
+		}
+		if !slices.Equal((*asked)["metrics"], want[0]) || !slices.Equal((*asked)["group_by"], want[1]) {
+			t.Errorf("%v asked %v", flags, *asked)
+		}
 	}
 }
