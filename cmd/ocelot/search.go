@@ -203,9 +203,9 @@ func queryError(err error) error {
 		return err
 	}
 	var b strings.Builder
-	for _, p := range r.Errors {
-		if strings.HasPrefix(r.Detail, p.Message) {
-			continue
+	for i, p := range r.Errors {
+		if i == 0 && strings.HasPrefix(strings.TrimPrefix(r.Detail, p.Pointer+": "), p.Message) {
+			continue // it is the detail
 		}
 		fmt.Fprintf(&b, "\n  %s", visible(p.Pointer+" "+p.Code+": "+p.Message))
 		if p.Column > 0 {

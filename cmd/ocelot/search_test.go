@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ocelot-log/ocelot/internal/fault"
 )
 
 // pages is a service with n entries.
@@ -79,6 +81,26 @@ func TestSearchSaysWhatIsWrongWithAQuery(t *testing.T) {
 	err := search(t.Context(), server, url.Values{"q": {"bad"}}, 50, &ndjson{bufio.NewWriter(&strings.Builder{})}, &strings.Builder{})
 	if err == nil || !strings.Contains(err.Error(), "no field named servce") || !strings.Contains(err.Error(), "did you mean service? (column 1)") {
 		t.Fatal(err)
+	}
+}
+
+func TestAProblemIsSaidOnce(t *testing.T) {
+	problem := func(pointer, message string) fault.Problem {
+		return fault.Problem{Pointer: pointer, Code: "c", Message: message}
+	}
+	for name, c := range map[string]struct {
+		detail   string
+		problems []fault.Problem
+		want     string
+	}{
+		"the detail is the problem":           {"no", []fault.Problem{problem("q", "no")}, "400 c: no"},
+		"the detail names the parameter too":  {"top: no", []fault.Problem{problem("top", "no")}, "400 c: top: no"},
+		"of two that say the same both stand": {"start_time: no; and 1 more", []fault.Problem{problem("start_time", "no"), problem("end_time", "no")}, "400 c: start_time: no; and 1 more\n  end_time c: no"},
+	} {
+		err := queryError(&refusal{Status: 400, Code: "c", Detail: c.detail, Errors: c.problems})
+		if err.Error() != c.want {
+			t.Errorf("%s: %q, want %q", name, err, c.want)
+		}
 	}
 }
 

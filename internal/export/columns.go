@@ -95,6 +95,8 @@ func columnsOf(asked []string) ([]column, error) {
 			message := fmt.Sprintf("column %d is no field of an entry", i+1)
 			if near := fault.Nearest(root, names[:]); near != "" {
 				message += "; did you mean " + near + "?"
+			} else {
+				message += "; a value in the metadata has a path, as in metadata.region"
 			}
 			return nil, invalid(message)
 		case nested && (!object || path == "" || len(path) > 128):

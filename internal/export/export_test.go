@@ -141,6 +141,7 @@ func TestColumnsThatAreRefused(t *testing.T) {
 		says    string
 	}{
 		"one that there is not":              {[]string{"id", "mesage"}, "column 2 is no field of an entry; did you mean message?"},
+		"a name of the metadata alone":       {[]string{"errorCode"}, "column 1 is no field of an entry; a value in the metadata has a path"},
 		"none":                               {[]string{""}, "column 1 is no field"},
 		"a path into a text":                 {[]string{"message.x"}, "column 1: a path follows"},
 		"a path without an end":              {[]string{"metadata."}, "column 1: a path follows"},

@@ -190,6 +190,18 @@ func TestFromParamsSaysWhatWasProbablyMeant(t *testing.T) {
 	}
 }
 
+func TestADetailNamesTheParameter(t *testing.T) {
+	for raw, begins := range map[string]string{
+		"start_time=now-1h&end_time=x": "end_time: a time is RFC 3339", "sort=x": "sort: the order is", "severity=x": "severity: a severity is",
+		"limit=x": "limit is a", "start_time=now&end_time=now-1h": "start_time is after", "q=servce:x": "there is no field", "%3C=x": "there is no such parameter",
+	} {
+		_, err := ask(raw)
+		if f := asFault(t, err); !strings.HasPrefix(f.Detail, begins) {
+			t.Errorf("%s: %q", raw, f.Detail)
+		}
+	}
+}
+
 func TestFromParamsStopsAtAHundredProblems(t *testing.T) {
 	var raw []string
 	for i := range 500 {

@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 )
@@ -92,6 +93,9 @@ func (p *problems) err(code func() string) error {
 	}
 	first := p.list[0]
 	detail := first.Message
+	if name := first.Pointer; name != "" && name != "q" && !strings.HasPrefix(detail, name+" ") {
+		detail = name + ": " + detail // which of two times it is, for example
+	}
 	if first.Column > 0 {
 		detail += fmt.Sprintf(" (column %d)", first.Column)
 	}
