@@ -44,6 +44,7 @@ func newBigQueryCmd() *cobra.Command {
 			"  ocelot export bigquery 'service:billing' --project my-project --dataset logs --table billing --columns id,timestamp,message,metadata",
 		Args: oneQuery,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.columns = listed(o.columns)
 			params, err := o.asked(strings.Join(args, ""))
 			if err != nil {
 				return err

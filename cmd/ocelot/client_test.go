@@ -28,6 +28,10 @@ func TestTheServiceIsFoundByFlagsThenEnvironmentThenDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	unreadable := t.TempDir()
+	if err := os.Mkdir(filepath.Join(unreadable, "address"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		env    map[string]string
 		target target
@@ -46,6 +50,7 @@ func TestTheServiceIsFoundByFlagsThenEnvironmentThenDirectory(t *testing.T) {
 		"the local service by its URL":        {nil, target{dataDir: dir, url: local}, local, "made", ""},
 		"no token of ours for other services": {nil, target{dataDir: dir, url: "http://elsewhere"}, "", "", "no token for http://elsewhere"},
 		"nothing runs":                        {nil, target{dataDir: t.TempDir()}, "", "", "start `ocelot up`"},
+		"a directory that can't be read":      {nil, target{dataDir: unreadable}, "", "", "can't be seen: read " + unreadable},
 		"a URL that is none":                  {nil, target{url: "localhost:8080", token: "x"}, "", "", "not the URL"},
 	} {
 		t.Run(name, func(t *testing.T) {

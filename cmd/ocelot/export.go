@@ -85,8 +85,8 @@ func newExportCmd() *cobra.Command {
 	f.StringVarP(&o.out, "out", "o", "", "file to write; without it standard output")
 	f.BoolVar(&o.resume, "resume", false, "with --out: go on with an export that was interrupted")
 	f.StringVar(&o.since, "since", "", "not older than this: 15m, 2h, 7d, 1w")
-	f.StringVar(&o.start, "start", "", "from this time on, RFC 3339")
-	f.StringVar(&o.end, "end", "", "before this time, RFC 3339")
+	f.StringVar(&o.start, "start", "", timeUsage("from this time on"))
+	f.StringVar(&o.end, "end", "", timeUsage("before this time"))
 	f.StringVar(&o.sort, "sort", "", "-timestamp (newest first), timestamp, -received_at, received_at, recorded")
 	f.StringVar(&o.audit, "audit", "", auditUsage)
 	f.IntVar(&o.limit, "limit", 0, "how many entries at most, the first in the order of --sort; 0 is all")
@@ -98,7 +98,7 @@ func columnsAsked(list string) []string {
 	if list == "" {
 		return nil
 	}
-	return strings.Split(list, ",")
+	return strings.Split(listed(list), ",")
 }
 
 func (o exportOptions) asked(query string, now time.Time) (url.Values, error) {
@@ -123,6 +123,7 @@ func (o exportOptions) asked(query string, now time.Time) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.columns = listed(o.columns)
 	params.Set("format", o.wire())
 	if o.limit > 0 {
 		params.Set("limit", strconv.Itoa(o.limit))

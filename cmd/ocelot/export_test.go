@@ -13,8 +13,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -399,6 +401,36 @@ func TestAnExportWithALimitThatWasInterruptedGoesOnToIt(t *testing.T) {
 		t.Fatal(said, err)
 	}
 	wantIDs(t, idsOf(t, "ndjson", onlyFile(t, path)), 25)
+}
+
+func TestAReadOnlyFileSystemIsNamedByTheFileThatCouldNotBeWritten(t *testing.T) {
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	for line := range strings.Lines(string(mounts)) {
+		f := strings.Fields(line)
+		ours := func(dir string) bool { return strings.HasPrefix(f[1], dir) } // containers mount parts of /sys so
+		if len(f) < 4 || !slices.Contains(strings.Split(f[3], ","), "ro") || !slices.ContainsFunc([]string{"/sys/", "/proc/", os.TempDir()}, ours) {
+			continue
+		}
+		path := filepath.Join(f[1], "export")
+		if _, err := os.Create(path + ".part"); !errors.Is(err, syscall.EROFS) {
+			continue
+		}
+		if _, err := openPart(path, false, nil, ""); err == nil || !strings.Contains(err.Error(), "open "+path+".part: read-only") {
+			t.Error(err)
+		}
+		return
+	}
+	t.Skip("no file system is mounted read-only; mount -t tmpfs -o ro tmpfs DIR makes one, DIR in that of temporary files")
+}
+
+func TestSpacesInAListAreNotPartOfItsNames(t *testing.T) {
+	o := exportOptions{format: "csv", columns: "id, metadata.a b ,message"}
+	if p, err := o.asked("", time.Now()); err != nil || p.Get("columns") != "id,metadata.a b,message" {
+		t.Error(p, err)
+	}
+	if got := columnsAsked(o.columns); !slices.Equal(got, []string{"id", "metadata.a b", "message"}) {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestLinesOnATerminalAreVisible(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/ocelot-log/ocelot/internal/app"
@@ -63,6 +64,14 @@ func oneQuery(_ *cobra.Command, given []string) error {
 }
 
 func misused(cmd *cobra.Command, err error) error {
+	// -action:LOGIN is a query, but is read as flags of one letter each.
+	letters, ok := errors.AsType[interface {
+		error
+		GetSpecifiedShortnames() string
+	}](err)
+	if ok && strings.Contains(cmd.Use, "[QUERY]") && len(letters.GetSpecifiedShortnames()) > 1 {
+		err = fmt.Errorf("%w\na query that begins with - goes behind --, after the flags: %s -- '-%s'", err, cmd.CommandPath(), visible(letters.GetSpecifiedShortnames()))
+	}
 	return fmt.Errorf("%w\nusage: %s\nmore: %s --help", err, cmd.UseLine(), cmd.CommandPath())
 }
 

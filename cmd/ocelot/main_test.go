@@ -13,6 +13,8 @@ func TestWrongArgumentsAreAnsweredWithWhatTheCommandTakes(t *testing.T) {
 		"token reader":             "usage: ocelot token [flags]",
 		"search a:b c:d":           "the query is one argument: quote it\nusage: ocelot search [QUERY] [flags]",
 		"tail a b":                 "quote it", "stats a b": "quote it", "export a b": "quote it", "export bigquery a b": "quote it",
+		"search -action:LOGIN":       "a query that begins with - goes behind --, after the flags: ocelot search -- '-action:LOGIN'\nusage: ocelot search [QUERY]",
+		"export bigquery -service:a": "ocelot export bigquery -- '-service:a'", "stats -x": "unknown shorthand flag: 'x' in -x\nusage", "export -o": "flag needs an argument: 'o' in -o\nusage",
 		"tenant create a --nam b": "unknown flag: --nam\nusage: ocelot tenant create ID [flags]",
 	} {
 		cmd := newRootCmd()

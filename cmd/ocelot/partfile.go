@@ -143,6 +143,9 @@ func (p *partFile) finish() error {
 
 // remove is os.Remove of what may not be there.
 func remove(path string) error {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil // where nothing can be written, removing nothing would fail
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,11 @@ type searchOptions struct {
 // auditUsage is what --audit means wherever there is one.
 const auditUsage = "entries that the service made of reads and changes: include, or only them; without it they are left out"
 
+// timeUsage is what --start and --end take; dates and times without a zone are of UTC.
+func timeUsage(which string) string {
+	return which + ": RFC 3339, a date such as 2026-11-01 (UTC), now-15m"
+}
+
 func newSearchCmd() *cobra.Command {
 	var o searchOptions
 	cmd := &cobra.Command{
@@ -61,8 +67,8 @@ func newSearchCmd() *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&o.limit, "limit", 50, "how many entries at most; 0 is all")
 	f.StringVar(&o.since, "since", "", "not older than this: 15m, 2h, 7d, 1w")
-	f.StringVar(&o.start, "start", "", "from this time on, RFC 3339")
-	f.StringVar(&o.end, "end", "", "before this time, RFC 3339")
+	f.StringVar(&o.start, "start", "", timeUsage("from this time on"))
+	f.StringVar(&o.end, "end", "", timeUsage("before this time"))
 	f.StringVar(&o.sort, "sort", "", "-timestamp (newest first), timestamp, -received_at, received_at")
 	f.StringVar(&o.audit, "audit", "", auditUsage)
 	f.BoolVar(&o.json, "json", false, "NDJSON on a terminal too")
@@ -96,6 +102,15 @@ func (o searchOptions) params(query string, now time.Time) (url.Values, error) {
 	return params, nil
 }
 
+// listed is a list of names with nothing but commas between them.
+func listed(names string) string {
+	parts := strings.Split(names, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return strings.Join(parts, ",")
+}
+
 // parseAgo reads a duration that may have days and weeks.
 func parseAgo(s string) (time.Duration, error) {
 	unit := time.Duration(0)
@@ -113,7 +128,7 @@ func parseAgo(s string) (time.Duration, error) {
 	} else if d, err := time.ParseDuration(s); err == nil && d >= 0 {
 		return d, nil
 	}
-	return 0, fmt.Errorf("--since %q is no duration such as 15m, 2h, 7d or 1w", s)
+	return 0, fmt.Errorf("--since %q is no duration such as 15m, 2h, 7d or 1w; --start takes a time or a date", s)
 }
 
 // page is an answer to a search.
@@ -191,9 +206,19 @@ func search(ctx context.Context, c *client, params url.Values, limit int, out pr
 		return err
 	}
 	if isTerminal(stderr) {
-		_, _ = fmt.Fprintf(stderr, "%s%s entries\n", grouped(int64(printed)), total)
+		_, _ = fmt.Fprintf(stderr, "%s%s entries%s\n", grouped(int64(printed)), total, colonHint(int64(printed), params.Get("q")))
 	}
 	return nil
+}
+
+var nameAndEquals = regexp.MustCompile(`(?:^|[\s(-])[a-z_]+(?:\.\w+)*=`)
+
+// colonHint follows the number of entries found where there are none and = may be why: it is taken for text.
+func colonHint(found int64, query string) string {
+	if found > 0 || !nameAndEquals.MatchString(query) {
+		return ""
+	}
+	return "; a field and its value are joined by a colon, as in service:billing"
 }
 
 // queryError adds what is wrong with the query to a refusal.

@@ -45,8 +45,8 @@ func newStatsCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for name, value := range map[string]string{"facets": o.facets, "top": strconv.Itoa(o.top), "interval": o.interval,
-				"metrics": o.metrics, "group_by": o.groupBy} {
+			for name, value := range map[string]string{"facets": listed(o.facets), "top": strconv.Itoa(o.top), "interval": o.interval,
+				"metrics": listed(o.metrics), "group_by": o.groupBy} {
 				if value != "" {
 					params.Set(name, value)
 				}
@@ -55,11 +55,7 @@ func newStatsCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := cmd.OutOrStdout()
-			width := 0
-			if !o.json && isTerminal(out) {
-				width = terminalWidth(out)
-			}
+			out, width := statsOut(cmd.OutOrStdout(), isTerminal(cmd.OutOrStdout()), o.json)
 			return stats(cmd.Context(), c, params, width, out)
 		},
 	}
@@ -71,10 +67,22 @@ func newStatsCmd() *cobra.Command {
 	f.StringVar(&o.metrics, "metrics", "", "up to five paths of numbers, such as metadata.took_ms, separated by commas: their count, sum, min, max, avg and percentiles")
 	f.StringVar(&o.groupBy, "group-by", "", "with --metrics: those of the most frequent values of this field too")
 	f.StringVar(&o.since, "since", "", "not older than this: 15m, 2h, 7d, 1w")
-	f.StringVar(&o.start, "start", "", "from this time on, RFC 3339")
-	f.StringVar(&o.end, "end", "", "before this time, RFC 3339")
+	f.StringVar(&o.start, "start", "", timeUsage("from this time on"))
+	f.StringVar(&o.end, "end", "", timeUsage("before this time"))
+	f.StringVar(&o.audit, "audit", "", auditUsage)
 	f.BoolVar(&o.json, "json", false, "JSON on a terminal too")
 	return cmd
+}
+
+// statsOut is where stats print, and in how many columns: 0 for the answer as it is, which a terminal gets visible.
+func statsOut(out io.Writer, terminal, json bool) (io.Writer, int) {
+	switch {
+	case !terminal:
+		return out, 0
+	case json:
+		return &visibleWriter{w: out}, 0
+	}
+	return out, terminalWidth(out)
 }
 
 // statsPage is an answer to stats.
@@ -135,7 +143,11 @@ func stats(ctx context.Context, c *client, params url.Values, width int, out io.
 		return fmt.Errorf("the answer of %s is not counts of entries: is the URL right?", c.URL)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s entries\n", grouped(p.Data.Total))
+	fmt.Fprintf(&b, "%s entries%s\n", grouped(p.Data.Total), colonHint(p.Data.Total, params.Get("q")))
+	if p.Data.Total == 0 {
+		_, err := io.WriteString(out, b.String())
+		return err
+	}
 	for name := range strings.SplitSeq(params.Get("facets"), ",") {
 		if values, ok := p.Data.Facets[name]; ok {
 			title := strings.ToUpper(name)
@@ -221,6 +233,9 @@ func numbers(b *strings.Builder, title string, rows [][]string, width int) {
 // bars writes each count as a line with a bar as long as its share of the largest.
 func bars(b *strings.Builder, title string, counts []tally, width int) {
 	fmt.Fprintf(b, "\n%s\n", visible(title))
+	if len(counts) == 0 {
+		b.WriteString("  (none)\n")
+	}
 	most, label, digits := int64(1), 0, 0
 	for _, c := range counts {
 		most = max(most, c.Count)

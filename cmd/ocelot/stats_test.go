@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -124,19 +123,58 @@ metadata.b
 
 func TestStatsAskForWhatTheFlagsName(t *testing.T) {
 	server, asked := countingService(t)
-	for _, flags := range [][]string{{"--metrics", "metadata.a,metadata.b", "--group-by", "service"}, {}} {
+	for _, flags := range [][]string{{"--metrics", "metadata.a, metadata.b", "--group-by", "service", "--facets", "service , action", "--audit", "only"}, {}} {
 		cmd := newRootCmd()
 		cmd.SetOut(io.Discard)
 		cmd.SetArgs(append([]string{"stats", "--url", server.URL, "--token", "x"}, flags...))
 		if err := cmd.ExecuteContext(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		var want [2][]string
+		want := "facets=severity%2Cservice%2Caction&interval=auto&top=10"
 		if len(flags) > 0 {
-			want = [2][]string{{"metadata.a,metadata.b"}, {"service"}}
+			want = "audit=only&facets=service%2Caction&group_by=service&interval=auto&metrics=metadata.a%2Cmetadata.b&top=10"
 		}
-		if !slices.Equal((*asked)["metrics"], want[0]) || !slices.Equal((*asked)["group_by"], want[1]) {
-			t.Errorf("%v asked %v", flags, *asked)
+		if asked.Encode() != want {
+			t.Errorf("%v asked %v", flags, asked.Encode())
+		}
+	}
+}
+
+func TestStatsAsJSONDoNothingToATerminal(t *testing.T) {
+	for _, c := range []struct {
+		terminal, json bool
+		width          int
+		want           string
+	}{{true, true, 0, `"\u009b2J"`}, {false, true, 0, "\"\u009b2J\""}, {false, false, 0, "\"\u009b2J\""}, {true, false, 120, "\"\u009b2J\""}} {
+		var b strings.Builder
+		out, width := statsOut(&b, c.terminal, c.json)
+		if _, err := io.WriteString(out, "\"\u009b2J\"\n"); err != nil || b.String() != c.want+"\n" || width != c.width {
+			t.Errorf("%+v: %q in %d columns, %v", c, b.String(), width, err)
+		}
+	}
+}
+
+func TestStatsOfNothingSaySo(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"total":0,"facets":{"service":[]},"histogram":{"interval":"1s","buckets":[]}}`: "0 entries; a field and its value are joined by a colon, as in service:billing\n",
+		`{"total":3,"facets":{"service":[]}}`:                                            "3 entries\n\nSERVICE\n  (none)\n",
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"data":`+answer+`,"meta":{}}`)
+		}))
+		defer server.Close()
+		var out strings.Builder
+		params := url.Values{"facets": {"service"}, "q": {"message:x metadata.errorCode=AccessDenied"}}
+		if err := stats(t.Context(), &client{URL: server.URL, Token: "x", HTTP: server.Client()}, params, 40, &out); err != nil || out.String() != want {
+			t.Errorf("%s %v", out.String(), err)
+		}
+	}
+}
+
+func TestEqualsAreExplainedWhereNothingIsFound(t *testing.T) {
+	for query, want := range map[string]bool{"severity=ERROR": true, "x (-metadata.a.b=1)": true, "severity:ERROR": false, "a == b": false, "\"1=2\"": false} {
+		if got := colonHint(0, query) != ""; got != want || colonHint(1, query) != "" {
+			t.Errorf("%s: %v", query, got)
 		}
 	}
 }

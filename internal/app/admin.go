@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -69,8 +70,11 @@ func secretOf(s config.Settings) (auth.Secret, error) {
 // Address is the URL of the API that runs on the data directory.
 func Address(s config.Settings) (string, error) {
 	b, err := os.ReadFile(filepath.Join(s.DataDir, addressFile))
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("no `ocelot up` runs on %s", s.DataDir)
+	case err != nil: // the directory is somebody else's, for example
+		return "", fmt.Errorf("whether `ocelot up` runs there can't be seen: %w", err)
 	}
 	return strings.TrimSpace(string(b)), nil
 }
