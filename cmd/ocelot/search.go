@@ -37,7 +37,7 @@ type searchOptions struct {
 // auditUsage is what --audit means wherever there is one.
 const auditUsage = "entries that the service made of reads and changes: include, or only them; without it they are left out"
 
-// timeUsage is what --start and --end take; dates and times without a zone are of UTC.
+// timeUsage is what --start and --end take.
 func timeUsage(which string) string {
 	return which + ": RFC 3339, a date such as 2026-11-01 (UTC), now-15m"
 }
@@ -188,6 +188,9 @@ func search(ctx context.Context, c *client, params url.Values, limit int, out pr
 			if p.Meta.Pagination.Relation == "gte" {
 				total = " of more than " + grouped(*p.Meta.Pagination.Total)
 			}
+		}
+		if t, ok := out.(*table); ok {
+			t.page(p.Data)
 		}
 		for _, raw := range p.Data {
 			if err := out.entry(raw); err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 )
@@ -69,10 +72,47 @@ func TestSearchPrintsATableThatIsSafe(t *testing.T) {
 	if err := search(t.Context(), server, url.Values{}, 50, newTable(&out, 90, true), &out); err != nil {
 		t.Fatal(err)
 	}
-	want := "TIME (UTC)              SEVERITY SERVICE          ACTION       USER           MESSAGE\n" +
-		"2026-01-02 03:04:05.678 \x1b[31mERROR   \x1b[0m web                                          line\\n\\x1b[2J0\n"
+	want := "TIME (UTC)              SEVERITY SERVICE          MESSAGE\n" +
+		"2026-01-02 03:04:05.678 \x1b[31mERROR   \x1b[0m web              line\\n\\x1b[2J0\n"
 	if out.String() != want {
 		t.Errorf("%q\nwant %q", out.String(), want)
+	}
+}
+
+func TestATableFitsTheTerminal(t *testing.T) {
+	entry := func(more string) json.RawMessage {
+		return json.RawMessage(`{"timestamp":"2026-01-02T03:04:05.678Z","severity":"CRITICAL","service":"` + strings.Repeat("s", 40) + `","message":"` + strings.Repeat("m", 200) + `"` + more + `}`)
+	}
+	for _, width := range []int{80, 90, 98, 120, 200} {
+		var out strings.Builder
+		table := newTable(&out, width, false)
+		if err := errors.Join(table.entry(entry(`,"action":"PAY","user_id":"u1"`)), table.end()); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(out.String(), "\n")
+		if n := utf8.RuneCountInString(lines[1]); n != width || !strings.Contains(lines[0], "ACTION") || !strings.Contains(lines[1], "PAY") {
+			t.Errorf("%d columns in %d:\n%s", n, width, out.String())
+		}
+	}
+	var out strings.Builder
+	table := newTable(&out, 80, false)
+	for _, page := range [][]json.RawMessage{{entry("")}, {entry("")}, {entry(""), entry(`,"user_id":"u1"`)}} {
+		table.page(page)
+		for _, e := range page {
+			if err := table.entry(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := table.end(); err != nil {
+		t.Fatal(err)
+	}
+	row := "2026-01-02 03:04:05.678 CRITICAL sssssssssssssss… " + strings.Repeat("m", 29) + "…\n"
+	short := "2026-01-02 03:04:05 CRITICAL sssssssss… %-8s " + strings.Repeat("m", 30) + "…\n"
+	want := "TIME (UTC)              SEVERITY SERVICE          MESSAGE\n" + row + row +
+		"TIME (UTC)          SEVERITY SERVICE    USER     MESSAGE\n" + fmt.Sprintf(short, "") + fmt.Sprintf(short, "u1")
+	if out.String() != want {
+		t.Errorf("%s\nwant\n%s", out.String(), want)
 	}
 }
 
