@@ -402,7 +402,7 @@ func TestOurOwnTokensFollowTheNamesOfClaims(t *testing.T) {
 	}{
 		{"", "", false}, {"tenants", "roles", false}, {"orgs", "groups", false}, {"tenants", "realm_access.roles", false}, {"roles", "tenants", false},
 		{"https://ocelot.example/tenants", "https://ocelot.example/roles", false},
-		{"sub", "roles", true}, {"tenants", "filter", true}, {"grants", "grants", true},
+		{"sub", "roles", true}, {"tenants", "filter", true}, {"grants", "grants", true}, {"roles", "", true}, {"", "tenants", true},
 	} {
 		a := newShelf().process(t, func(cfg *Config) { cfg.TenantsClaim, cfg.RolesClaim = c.tenantsAt, c.rolesAt })
 		minted, _, _, err := Mint(NewSecret(testSecret), Claims{Subject: "ada", Tenants: []string{"acme"}, Roles: []string{"reader"}, TTL: time.Hour, TenantsClaim: c.tenantsAt, RolesClaim: c.rolesAt})

@@ -70,7 +70,7 @@ const (
 
 // check refuses names under which something else stands.
 func (n claimNames) check() error {
-	if n.tenants != "" && n.tenants == n.roles {
+	if cmp.Or(n.tenants, tenantsClaim) == cmp.Or(n.roles, rolesClaim) {
 		return fault.New(fault.Conflict, "no_signing_secret", "no tokens are made here: JWT_TENANTS_CLAIM and JWT_ROLES_CLAIM name the same claim")
 	}
 	for setting, name := range map[string]string{"JWT_TENANTS_CLAIM": n.tenants, "JWT_ROLES_CLAIM": n.roles} {

@@ -22,7 +22,7 @@ const (
 	maxSubject  = 200 // bytes
 	maxTokenID  = 128
 	maxTokenFor = 100    // tenants of a token
-	maxTokens   = 10_000 // of a tenant that have not expired, issued here or revoked unseen: each takes memory in every process
+	maxTokens   = 10_000 // of a tenant that have not expired, issued here, for it and others or revoked unseen: each takes memory in every process
 	tokenLooks  = 0      // a revocation comes with the poll: a token that is not listed is not revoked
 	foreignMark = "x-"
 )
@@ -84,10 +84,19 @@ func endedFor(revoked, tenants []string) bool {
 		!slices.ContainsFunc(tenants, func(slug string) bool { return !slices.Contains(revoked, slug) }))
 }
 
-// heldToken is in memory of a token: who revoked it, and the internal id of the one tenant that it is for.
+// heldToken is in memory of a token: who revoked it, and whose tokens it is one of.
 type heldToken struct {
 	revokedFor []string
-	tenantID   string // empty: of several, of all, or nobody knows
+	tenantID   string // the internal id of the one tenant that it is for; empty: of several, of all, or nobody knows
+	several    string // the slug of the first of several; empty: of one, of all, or nobody knows
+}
+
+// firstOfSeveral is the tenant for which a token of several counts.
+func firstOfSeveral(tenants []string) string {
+	if len(tenants) < 2 || slices.Contains(tenants, AllTenants) {
+		return ""
+	}
+	return tenants[0]
 }
 
 func newTokens(cfg Config, from documents, lookup Lookup, log *zap.Logger) *Tokens {
@@ -95,7 +104,7 @@ func newTokens(cfg Config, from documents, lookup Lookup, log *zap.Logger) *Toke
 		held: newMirror(document.Token, from, tokenLooks, log, func(d document.Document, _ *heldToken) (*heldToken, error) {
 			var b tokenBody
 			err := json.Unmarshal(d.Body, &b)
-			return &heldToken{b.RevokedFor, d.TenantID}, err
+			return &heldToken{b.RevokedFor, d.TenantID, firstOfSeveral(b.Tenants)}, err
 		})}
 }
 
@@ -130,7 +139,7 @@ type TokenRequest struct {
 
 // Issue makes a token, never wider than who asks: tenants, roles, filter, networks, time. It returns it with its text, which
 // is kept nowhere. Kind Forbidden: insufficient_role, wider_than_issuer. Kind Invalid: something of the request is wrong. Kind Conflict,
-// codes no_signing_secret: this server only checks tokens, too_many_tokens: the tenant has 10,000.
+// codes no_signing_secret: this server only checks tokens, too_many_tokens: the tenant has 10,000, or as the first of several.
 func (t *Tokens) Issue(ctx context.Context, by Principal, r TokenRequest) (Token, string, error) {
 	now := time.Now().Truncate(time.Second)
 	if r.Subject == "" {
@@ -140,6 +149,7 @@ func (t *Tokens) Issue(ctx context.Context, by Principal, r TokenRequest) (Token
 	if err != nil {
 		return Token{}, "", err
 	}
+	r.Tenants = once(r.Tenants)
 	ttl := r.TTL.Truncate(time.Second)
 	if r.TTL == 0 {
 		ttl = min(defaultTTL, t.maxTTL)
@@ -157,7 +167,9 @@ func (t *Tokens) Issue(ctx context.Context, by Principal, r TokenRequest) (Token
 	if err != nil {
 		return Token{}, "", err
 	}
-	if tenantID != "" && t.held.count(func(h *heldToken) bool { return h.tenantID == tenantID }, maxTokens) == maxTokens {
+	several := firstOfSeveral(r.Tenants)
+	counted := func(h *heldToken) bool { return h.tenantID == tenantID && h.several == several }
+	if tenantID+several != "" && t.held.count(counted, maxTokens) == maxTokens {
 		return Token{}, "", fault.New(fault.Conflict, "too_many_tokens", "the tenant has 10,000 tokens that have not expired; ask for a shorter ttl, or use an API key")
 	}
 	b := tokenBody{Subject: r.Subject, Issuer: by.Subject, Tenants: r.Tenants, Roles: r.Roles, Filter: s.String(), CreatedAt: now.UTC(), ExpiresAt: now.Add(ttl).UTC()}
@@ -211,10 +223,20 @@ func (t *Tokens) check(ctx context.Context, by Principal, r TokenRequest) (tenan
 		}
 		tenantID = tn.ID()
 	}
-	if len(r.Tenants) > 1 {
+	if len(once(r.Tenants)) > 1 {
 		tenantID = ""
 	}
 	return tenantID, nil
+}
+
+// once leaves out what stood before: a tenant that is named twice is not several.
+func once(slugs []string) (all []string) {
+	for _, slug := range slugs {
+		if !slices.Contains(all, slug) {
+			all = append(all, slug)
+		}
+	}
+	return all
 }
 
 // List returns the issued tokens that have not expired and are for no other tenants than the principal's, by id.

@@ -279,6 +279,41 @@ func TestATenantHasSoManyTokensAtTheMost(t *testing.T) {
 	})
 }
 
+// A token that is for several tenants, or says so, counts for the first one of them.
+func TestTokensOfSeveralTenantsHaveALimitToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		for i := range maxTokens {
+			d := document.Document{Kind: document.Token, ID: fmt.Sprint(i), TenantID: acme.id, Body: []byte(`{"tenants":["acme"]}`), ExpiresAt: time.Now().Add(time.Hour)}
+			several := document.Document{Kind: document.Token, ID: fmt.Sprint("s", i), Body: []byte(`{"tenants":["acme","zeta"]}`), ExpiresAt: time.Now().Add(time.Hour)}
+			for _, d := range []document.Document{d, several} {
+				if _, err := s.CreateDocument(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		a := s.still(t)
+		for name, c := range map[string]struct {
+			by, tenants []string
+			want        string
+		}{
+			"of several":               {[]string{"acme", "zeta"}, []string{"acme", "zeta"}, "too_many_tokens"},
+			"of one that stands twice": {[]string{"acme"}, []string{"acme", "acme"}, "too_many_tokens"},
+			"of another one first":     {[]string{"acme", "zeta"}, []string{"zeta", "acme"}, ""},
+			"of another one twice":     {[]string{"acme", "zeta"}, []string{"zeta", "zeta"}, ""},
+			"of all":                   {[]string{"*"}, []string{"*"}, ""},
+		} {
+			issued, _, err := a.Tokens().Issue(t.Context(), adminOf(c.by...), TokenRequest{Tenants: c.tenants, Roles: []string{"reader"}})
+			if codeOf(err) != c.want {
+				t.Errorf("%s: %q, want %q", name, codeOf(err), c.want)
+			}
+			if c.want == "" && name == "of another one twice" && strings.Join(issued.Tenants, " ") != "zeta" {
+				t.Errorf("%s: it is for %v", name, issued.Tenants)
+			}
+		}
+	})
+}
+
 func TestATenantRevokesSoManyUnseenTokensAtTheMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
