@@ -12,6 +12,7 @@ import (
 
 	"github.com/ocelot-log/ocelot/internal/fault"
 	"github.com/ocelot-log/ocelot/pkg/logentry"
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 )
@@ -120,5 +121,20 @@ func TestWhatAUserLacksWhoMayNotWatch(t *testing.T) {
 	}
 	if other := fault.Of(mongoWatchFault(mongo.CommandError{Code: 11600})); other.Code == "watch_not_allowed" {
 		t.Errorf("another failure: %v", other)
+	}
+}
+
+// By name only the tenant's own entry leaves the server: an answer takes no longer for one that is another's (B1).
+func TestMongoSendsNoEntryOfAnotherTenantForAnID(t *testing.T) {
+	var ids logentry.IDs
+	own := func(n int, tenantID string) bool {
+		all := make([]logentry.ID, n)
+		for i := range all {
+			all[i] = ids.New(time.Now())
+		}
+		return slices.Contains(lookedUp(all, tenantID), bson.E{Key: mongoTenant, Value: tenantID})
+	}
+	if !own(1, "a") || own(1, "") || own(2, "a") {
+		t.Errorf("of a tenant: %v, of any: %v, of a page: %v", own(1, "a"), own(1, ""), own(2, "a"))
 	}
 }

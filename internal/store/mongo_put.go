@@ -283,7 +283,7 @@ func (p *mongoPut) readBack(ctx context.Context, ids []logentry.ID, number int64
 		for _, id := range ids {
 			missing[id] = true
 		}
-		err := p.m.eachByID(ctx, ids, func(id logentry.ID, doc bson.Raw) error {
+		err := p.m.eachByID(ctx, ids, "", func(id logentry.ID, doc bson.Raw) error {
 			at := p.seen[id]
 			r := &p.records[at]
 			delete(missing, id)

@@ -72,7 +72,7 @@ func (m *Mongo) recordsByID(ctx context.Context, ids []logentry.ID, tenantID str
 		tenants = make([]string, 0, len(ids))
 		places  = make(map[logentry.ID]int, len(ids)) // among the lines
 	)
-	err := m.eachByID(ctx, ids, func(id logentry.ID, doc bson.Raw) error {
+	err := m.eachByID(ctx, ids, tenantID, func(id logentry.ID, doc bson.Raw) error {
 		d, ok := mongoPartsOf(doc)
 		if !ok {
 			return errMongoRecord
@@ -113,11 +113,11 @@ func (m *Mongo) recordsByID(ctx context.Context, ids []logentry.ID, tenantID str
 }
 
 // eachByID calls fn with each document of ids that there is, whole: to choose among its elements takes the server
-// longer than to send them. The document is valid until fn returns.
-func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, fn func(logentry.ID, bson.Raw) error) error {
+// longer than to send them. There may be some of other tenants among them. The document is valid until fn returns.
+func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, tenantID string, fn func(logentry.ID, bson.Raw) error) error {
 	for part := range slices.Chunk(ids, mongoIDsAtOnce) {
 		// A batch that is just filled leaves the cursor open, and another call to ask whether there is more.
-		err := m.each(ctx, mongoEntries, withIDs(part), options.Find().SetBatchSize(int32(len(part))+1), func(doc bson.Raw) error {
+		err := m.each(ctx, mongoEntries, lookedUp(part, tenantID), options.Find().SetBatchSize(int32(len(part))+1), func(doc bson.Raw) error {
 			id, ok := mongoIDOf(doc)
 			if !ok {
 				return errMongoRecord
@@ -129,6 +129,16 @@ func (m *Mongo) eachByID(ctx context.Context, ids []logentry.ID, fn func(logentr
 		}
 	}
 	return nil
+}
+
+// lookedUp finds the documents of ids. A single id is what somebody asks for by name: that of another tenant must not take
+// longer than one that nobody has, as it would if its entry came from the server. Many come from the tenant's own index.
+func lookedUp(ids []logentry.ID, tenantID string) bson.D {
+	where := withIDs(ids)
+	if len(ids) == 1 && tenantID != "" {
+		where = append(where, bson.E{Key: mongoTenant, Value: tenantID})
+	}
+	return where
 }
 
 // withIDs finds the documents of ids.
