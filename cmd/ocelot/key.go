@@ -71,7 +71,7 @@ func newKeyListCmd(slug *string) *cobra.Command {
 				if k.Disabled {
 					name += " (disabled)"
 				}
-				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, name, k.Role, moment(k.CreatedAt), moment(k.ExpiresAt), moment(k.LastUsedAt), k.Filter)
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, name, k.Role, moment(k.CreatedAt), moment(k.ExpiresAt), moment(k.LastUsedAt), visible(k.Filter))
 			}
 			return w.Flush()
 		},
