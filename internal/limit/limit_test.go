@@ -95,6 +95,7 @@ type step struct {
 }
 
 func TestBatchesAreLetInOrRefusedWhole(t *testing.T) {
+	skipLong(t)
 	perMinute, bytes := tenant.Limits{EntriesPerMin: 600}, tenant.Limits{BytesPerMin: 6_000}
 	for name, c := range map[string]struct {
 		limits tenant.Limits
@@ -162,6 +163,7 @@ func TestWhatIsGivenBackMayComeAgain(t *testing.T) {
 }
 
 func TestRetryAfterIsWhenItFits(t *testing.T) {
+	skipLong(t)
 	synctest.Test(t, func(t *testing.T) {
 		limits := &tenant.Limits{EntriesPerMin: 600}
 		tenants, _ := process(t, Config{Alone: true}, newShelf())
@@ -324,4 +326,12 @@ func TestATenantPressesForASecondAfterARefusal(t *testing.T) {
 		}
 		pressing(true)
 	})
+}
+
+// skipLong leaves out a test whose bubble lasts hours and days: the race detector takes ten seconds for what runs in one.
+func skipLong(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("lasts long in a bubble")
+	}
 }
